@@ -1,0 +1,56 @@
+# One-liners; `.ci/run` calls the same ones as the README. Each target sets up what it needs and prints its time.
+SHELL := bash
+.DEFAULT_GOAL := help
+.PHONY: help setup run test test-kafka lint docs-check clean
+
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+PIP := $(BIN)/python -m pip install -q --disable-pip-version-check
+KAFKA_LIBS := build/kafka-libs
+PYTEST := $(BIN)/python -m pytest --timeout=300
+# $(call timed,name,command): runs the command, prints "name: N s", keeps the command's status.
+timed = @start=$$SECONDS; status=0; ( set -euo pipefail; $(2) ) || status=$$?; echo "$(1): $$((SECONDS - start)) s"; exit $$status
+
+help:
+	@echo "make setup       create .venv with everything (once; called by the others)"
+	@echo "make run         the demo: embedded broker, simulated town, worker, learner; Ctrl-C ends it"
+	@echo "make test        all tests a fresh machine can run, the embedded broker included"
+	@echo "make test-kafka  integration tests against Apache Kafka (needs Java 17 and Maven)"
+	@echo "make lint        ruff and mypy"
+	@echo "make docs-check  examples in docstrings"
+	@echo "make clean       remove .venv and build"
+
+setup: $(READY)
+	@:
+
+$(READY): pyproject.toml
+	@command -v $(PYTHON) >/dev/null && $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Riskshift needs Python 3.11 or newer, found: $$($(PYTHON) --version 2>&1)." \
+	  "Install it (apt-get install python3.11-venv), or name one: make setup PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+	  { echo "$(PYTHON) cannot make environments: sudo apt-get install python3-venv" >&2; exit 1; }
+	$(call timed,setup,$(PYTHON) -m venv .venv && $(PIP) -e '.[dev]' && touch $@)
+
+run: setup
+	@$(BIN)/riskshift demo
+
+test: setup
+	$(call timed,test,$(PYTEST) -m "not kafka")
+
+test-kafka: setup $(KAFKA_LIBS)/.ready
+	$(call timed,test-kafka,RISKSHIFT_REQUIRE_KAFKA=1 $(PYTEST) -m kafka)
+
+$(KAFKA_LIBS)/.ready: tests/brokers/pom.xml
+	@for tool in mvn java; do command -v $$tool >/dev/null || \
+	  { echo "make test-kafka needs $$tool: sudo apt-get install maven openjdk-17-jre-headless" >&2; exit 1; }; done
+	$(call timed,kafka jars,rm -rf $(KAFKA_LIBS) && mvn -q -B -f $< dependency:copy-dependencies && touch $@)
+
+lint: setup
+	$(call timed,lint,$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy)
+
+docs-check: setup
+	$(call timed,docs-check,$(PYTEST) -q --doctest-modules features models alerts streams)
+
+clean:
+	rm -rf .venv build

@@ -1,0 +1,35 @@
+"""Errors of the alerts package.
+
+RiskshiftError
+├── PolicyError                 a policy file that must not come into force
+├── TextError                   a text catalogue that lacks a line or does not parse
+└── AssessmentError             a score or signal that no caller should have sent
+"""
+
+from __future__ import annotations
+
+from features.errors import RiskshiftError
+
+
+class PolicyError(RiskshiftError):
+    """A policy was refused; the policy before it stays in force.
+
+    Parameters
+    ----------
+    key
+        Where, as a dotted path (`fraud.levels.high.enter`), or the line for what is not TOML.
+    found, expected, advice
+        Parts of the message: what is there, what should be, what to do.
+    """
+
+    def __init__(self, key: str, found: str, expected: str, advice: str) -> None:
+        super().__init__(f"policy: {key}: expected {expected}, found {found}: {advice}")
+        self.key, self.found, self.expected, self.advice = key, found, expected, advice
+
+
+class TextError(RiskshiftError):
+    """A text catalogue lacks a line or is not valid TOML."""
+
+
+class AssessmentError(RiskshiftError):
+    """A grade, signal or outcome outside the known ones."""

@@ -1,0 +1,271 @@
+"""The assessor: a score, a signal or an outcome meets the present state, and a shift comes out, or nothing.
+
+Every call takes the customer's `RiskState`, changes it in place and returns a `Change` or None. A change
+of the public state makes exactly one risk change with the next sequence number; its `changed` list is
+the difference of the state before and after, so it is complete by construction. The quiet case (nothing
+suspicious, nothing in force) returns after a handful of comparisons.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from alerts.actions import Target
+from alerts.cards import card_key, remember, stand
+from alerts.changes import Change, Draft, Facts
+from alerts.conditions import CompiledRule, compile_rules, quick_checks
+from alerts.credit import CreditDesk
+from alerts.errors import PolicyError
+from alerts.explanation import fraud_reasons
+from alerts.levels import Standing, reached, step
+from alerts.outcomes import OutcomeDesk
+from alerts.planned import PlannedAction
+from alerts.policy import Policy
+from alerts.records import SEVERITIES, Severity, Text
+from alerts.state import ACCOUNT, LEVELS, RiskState, is_cooling, next_due, start_cooling
+from alerts.texts import Texts, load
+from models.grades import DEFAULT_GRADE, state_grade
+from models.scorecard import CreditScore
+
+__all__ = ["Assessor", "Change", "Facts"]
+
+
+class Assessor:
+    """Applies one policy. Immutable after construction; one serves any number of customers.
+
+    Parameters
+    ----------
+    policy
+        A parsed policy.
+    texts
+        Both language catalogues; those of the house when left out.
+
+    Raises
+    ------
+    PolicyError
+        When a rule has a title neither in the policy nor in the catalogues.
+    """
+
+    def __init__(self, policy: Policy, texts: Texts | None = None) -> None:
+        self.policy = policy
+        self.texts = texts or load()
+        self._credit = CreditDesk(policy, self.texts)
+        self._outcomes = OutcomeDesk(policy, self.texts)
+        self._thresholds = policy.thresholds
+        self._enter = self._thresholds.enter[1]
+        self._rules = compile_rules(policy)
+        self._quick = quick_checks(self._rules)
+        for rule in policy.rules:
+            if rule.title is None and not self.texts.has("rules", rule.id):
+                raise PolicyError(
+                    f"fraud.rules.{rule.id}.title", "nothing", "a title for a rule the catalogues do not know",
+                    'add title = { en = "...", "zh-CN" = "..." }',
+                )  # fmt: skip
+
+    # --- fraud ----------------------------------------------------------------------------------------
+
+    def transaction(
+        self, risk: RiskState, facts: Facts, vector: Sequence[float], probability: float, anomaly: float,
+        contributions: Sequence[float],
+    ) -> Change | None:  # fmt: skip
+        """Assess one scored transaction.
+
+        Parameters
+        ----------
+        risk
+            The customer's present state, changed in place.
+        vector, contributions
+            Raw features in catalogue order; contributions in the order of `CONTRIBUTION_NAMES`, log-odds,
+            positive means riskier. Contributions are read only when an alert is made.
+
+        Returns
+        -------
+        None when nothing changed and nobody is alerted: under two microseconds.
+        """
+        if probability < self._enter and not risk.cards:
+            for index, low, high, rule in self._quick:
+                if low <= vector[index] <= high and rule.holds(vector, probability, anomaly):
+                    break
+            else:
+                return None
+        return self._transaction(risk, facts, vector, probability, anomaly, contributions)
+
+    def _transaction(
+        self, risk: RiskState, facts: Facts, vector: Sequence[float], probability: float, anomaly: float,
+        contributions: Sequence[float],
+    ) -> Change | None:  # fmt: skip
+        at_ms = facts.event_time_ms
+        key, target = card_key(risk, facts.customer_id, facts.card_id)
+        card = risk.cards.get(key)
+        hits = [rule for rule in self._rules if rule.holds(vector, probability, anomaly)]
+        floor = max((rule.level for rule in hits), default=0)
+        before = Standing(card.level, card.calm_count, card.calm_since_ms) if card else Standing(0)
+        after = step(before, probability, floor, at_ms, self._thresholds)
+        crossed = after.level > before.level
+        # The level's actions ran out while suspicion goes on: they are due again, and so is a human's look.
+        again = (
+            card is not None and card.lapsed and not crossed and after.level == before.level and not after.calm_count
+        )
+        again = again and max(floor, reached(probability, self._thresholds)) >= after.level
+        told = [
+            rule
+            for rule in hits
+            if (crossed and rule.level == after.level)
+            or not is_cooling(risk, rule.rule.id, key, at_ms, rule.rule.cool_down_ms)
+        ]
+        if after.level == before.level and not told and not again:
+            if card:
+                remember(card, after, at_ms)
+            return None
+
+        draft = Draft(self.policy, self.texts, risk, facts, target, "transaction")
+        stand(risk, key, target, after, at_ms)
+        by_score = reached(probability, self._thresholds) >= after.level
+        lead = self._lead(told, LEVELS[after.level] if (crossed or again) and by_score else "")
+        if lead:
+            draft.lead(lead[0], "card")
+        for rule in told:
+            start_cooling(risk, rule.rule.id, key, at_ms)
+            draft.grant(rule.rule.actions, rule.rule.id)
+        if crossed or again:
+            draft.grant(self._actions_of(after.level), f"level_{LEVELS[after.level]}")
+            risk.cards[key].lapsed = False
+        elif after.level < before.level and after.level:
+            lasting = [plan for plan in self._actions_of(after.level) if plan.lasts_ms != 0]
+            draft.grant(lasting, f"level_{LEVELS[after.level]}")
+        if lead:
+            rule_id, severity, title = lead
+            draft.alert(
+                severity,
+                title,
+                fraud_reasons(self.texts, vector, anomaly, contributions, [r.rule for r in told], facts.currency),
+                [rule.rule.id for rule in told if rule.rule.id != rule_id],
+                level_from=LEVELS[before.level],
+                level_to=LEVELS[after.level],
+                fraud_probability=float(probability),
+                anomaly_score=float(anomaly),
+                **draft.money(),
+            )
+        if lead:
+            return draft.finish(lead[0])
+        return draft.finish("calm" if after.level < before.level else f"level_{LEVELS[after.level]}")
+
+    def _actions_of(self, level: int) -> tuple[PlannedAction, ...]:
+        return self.policy.levels[level - 1].actions if level else ()
+
+    def _lead(self, told: Sequence[CompiledRule], level: str) -> tuple[str, Severity, Text] | None:
+        """What the alert is named after: the most severe of the level crossed and the rules that hit."""
+        candidates: list[tuple[str, Severity, Text]] = []
+        if level:
+            spec = self.policy.levels[LEVELS.index(level) - 1]
+            if spec.alert:
+                candidates.append((f"level_{level}", spec.severity, self.texts.both("levels", f"title_{level}")))
+        for compiled in told:
+            rule = compiled.rule
+            title = Text(*rule.title) if rule.title else self.texts.both("rules", rule.id)
+            candidates.append((rule.id, rule.severity, title))
+        # max keeps the first of equals: the level, then the policy's order.
+        return max(candidates, key=lambda c: SEVERITIES.index(c[1]), default=None)
+
+    # --- truth and what became of actions -------------------------------------------------------------
+
+    def outcome(
+        self,
+        risk: RiskState,
+        facts: Facts,
+        outcome_type: str,
+        card_id: str | None = None,
+        facility_id: str | None = None,
+    ) -> Change | None:
+        """The truth: confirmed fraud freezes, a false positive releases, default and cure move the grade.
+
+        Chargebacks follow the policy; disputes and campaign responses change nothing here.
+        """
+        if outcome_type == "default":
+            return self._credit.default(risk, facts, "outcome", ())
+        if outcome_type in ("cured", "paid_in_full"):
+            return self._credit.cure(risk, facts, facility_id, outcome_type)
+        return self._outcomes.outcome(risk, facts, outcome_type, card_id)
+
+    def action_result(
+        self,
+        risk: RiskState,
+        facts: Facts,
+        action: str,
+        result: str,
+        card_id: str | None = None,
+        alert_id: str | None = None,
+    ) -> Change | None:
+        """What became of an action: a call that confirms fraud or not is an outcome; what is done or refused ends."""
+        return self._outcomes.action_result(risk, facts, action, result, card_id, alert_id)
+
+    # --- credit ---------------------------------------------------------------------------------------
+
+    def credit(
+        self, risk: RiskState, facts: Facts, score: CreditScore, *, days_past_due: int = 0, defaulted: bool = False
+    ) -> Change | None:
+        """Assess a credit score: a worse grade counts at once, a better one (out of default too) when confirmed.
+
+        Parameters
+        ----------
+        score
+            From `models.scorecard.score`; the reasons are read only for an alert.
+        days_past_due, defaulted
+            Of the same view: from 90 days past due, or while an outcome says so, the grade is D.
+        """
+        grade = DEFAULT_GRADE if defaulted else state_grade(score.pd_12m, days_past_due)
+        return self._credit.grade(risk, facts, score, grade)
+
+    def signal(
+        self,
+        risk: RiskState,
+        facts: Facts,
+        kind: str,
+        due_ms: int,
+        ref: str,
+        score: CreditScore | None = None,
+        amount_minor: int | None = None,
+    ) -> Change | None:
+        """Silence or arrears, as of `due_ms`; `ref` is the facility, or what income was expected.
+
+        The source event of what comes of it is ``timer:{kind}:{ref}:{due_ms}``, whatever woke it. `score` is the
+        credit score as of `due_ms`: if the grade falls with the signal, one alert says both.
+        """
+        return self._credit.signal(risk, facts, kind, due_ms, ref, score, amount_minor)
+
+    def facility(self, risk: RiskState, facts: Facts, facility_id: str, days_past_due: int) -> Change | None:
+        """Days past due of a facility as they are now; 0 ends its arrears and the advice about it."""
+        return self._credit.facility(risk, facts, facility_id, days_past_due)
+
+    # --- time -----------------------------------------------------------------------------------------
+
+    def next_due(self, risk: RiskState) -> int | None:
+        """Earliest expiry of an active action, or None."""
+        return next_due(risk)
+
+    def expire(self, risk: RiskState, at_ms: int, facts: Facts) -> Change | None:
+        """Let the earliest expiry at or before `at_ms` happen, as of its own time; call again until None.
+
+        When the last timed action of a card's level ends and nothing suspicious came for the calm time, the
+        level ends with it; otherwise the next suspicious event is a new shift.
+        """
+        due_ms = next_due(risk)
+        if due_ms is None or due_ms > at_ms:
+            return None
+        event_id = f"timer:action_expired:{facts.customer_id}:{due_ms}"
+        draft = Draft(self.policy, self.texts, risk, facts, Target(facts.customer_id), "expiry", event_id, due_ms)
+        leaving = [a for a in risk.actions if a.expires_ms == due_ms]
+        risk.actions = [a for a in risk.actions if a.expires_ms != due_ms]
+        for gone in leaving:
+            key = gone.scope_id if gone.scope_type == "card" else ACCOUNT
+            card = risk.cards.get(key)
+            if card is None or gone.reason != f"level_{LEVELS[card.level]}":
+                continue
+            scope = (gone.scope_type, gone.scope_id)
+            if any(a.reason == gone.reason and (a.scope_type, a.scope_id) == scope for a in risk.actions):
+                continue
+            if due_ms - card.last_ms >= self.policy.calm_ms:
+                del risk.cards[key]
+            else:
+                card.lapsed = True
+        return draft.finish("expired")

@@ -1,0 +1,100 @@
+"""What is in force for one customer: levels, grade, actions, facilities; and what hysteresis must remember.
+
+It lives inside the customer's durable row and packs as arrays; a calm customer takes about a dozen
+bytes. The *public* part (`alerts.records.PresentState`) changes only together with `sequence`; the rest
+(calm counters, the candidate grade, cool-downs) is memory of the rules and moves without a record.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Struct, field
+
+from models.grades import DEFAULT_GRADE
+from models.grades import GRADES as PERFORMING
+
+LEVELS = ("normal", "watch", "elevated", "high")
+# Best to worst; D is default, a state: from 90 days past due, an outcome or a signal, never from a PD.
+GRADES: tuple[str, ...] = (*PERFORMING, DEFAULT_GRADE)
+DPD_CLASSES = ("current", "dpd_1", "dpd_30", "dpd_60", "dpd_90")
+SIGNALS = ("income_missed", "income_missed_twice", "instalment_missed", "dpd_30", "dpd_60", "dpd_90")
+# Kept by the customer row's size: a customer with more suspicious cards than this is suspicious as a whole.
+CARDS_MAX = 8
+FACILITIES_MAX = 16
+# Past this, advice makes room, and what is enforced on many cards becomes one action on the customer.
+ACTIONS_MAX = 64
+COOLDOWNS_MAX = 32
+# Key of what belongs to no card: transfers and the like, and every card beyond `CARDS_MAX`.
+ACCOUNT = ""
+
+Mode = Literal["advise", "enforce"]
+ScopeType = Literal["card", "customer", "facility"]
+
+
+class CardState(Struct, array_like=True):
+    """Level of one card above normal; a card without an entry is normal."""
+
+    level: int
+    since_ms: int
+    last_ms: int
+    calm_count: int = 0
+    calm_since_ms: int = 0
+    lapsed: bool = False
+
+
+class ActiveAction(Struct, array_like=True):
+    """An action in force. `expires_ms` None: until released. `reason` is the rule or level that asked for it."""
+
+    action: str
+    mode: Mode
+    scope_type: ScopeType
+    scope_id: str
+    since_ms: int
+    expires_ms: int | None
+    reason: str
+    alert_id: str
+
+
+class RiskState(Struct, array_like=True):
+    """Present risk state of one customer; a new customer is `RiskState()`.
+
+    Examples
+    --------
+    >>> import msgspec
+    >>> packed = msgspec.msgpack.encode(RiskState())
+    >>> len(packed) <= 16, msgspec.msgpack.decode(packed, type=RiskState) == RiskState()
+    (True, True)
+    """
+
+    sequence: int = 0
+    cards: dict[str, CardState] = field(default_factory=dict)
+    grade: str = ""
+    pd_12m: float | None = None
+    candidate: str = ""
+    candidate_count: int = 0
+    candidate_since_ms: int = 0
+    actions: list[ActiveAction] = field(default_factory=list)
+    facilities: dict[str, int] = field(default_factory=dict)
+    cooldowns: dict[str, int] = field(default_factory=dict)
+
+
+def is_cooling(risk: RiskState, rule: str, scope_id: str, at_ms: int, cool_down_ms: int) -> bool:
+    """Whether `rule` alerted for this scope less than `cool_down_ms` before `at_ms`."""
+    last_ms = risk.cooldowns.get(f"{rule}:{scope_id}")
+    return last_ms is not None and at_ms - last_ms < cool_down_ms
+
+
+def start_cooling(risk: RiskState, rule: str, scope_id: str, at_ms: int) -> None:
+    """Remember that `rule` alerted at `at_ms`; at most `COOLDOWNS_MAX` are kept, the longest ago goes first."""
+    key = f"{rule}:{scope_id}"
+    cooldowns = risk.cooldowns
+    cooldowns[key] = max(at_ms, cooldowns.get(key, 0))
+    if len(cooldowns) > COOLDOWNS_MAX:
+        del cooldowns[min(cooldowns, key=cooldowns.__getitem__)]
+
+
+def next_due(risk: RiskState) -> int | None:
+    """Earliest expiry of an active action, or None; O(active actions)."""
+    due = [a.expires_ms for a in risk.actions if a.expires_ms is not None]
+    return min(due) if due else None

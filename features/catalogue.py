@@ -1,0 +1,112 @@
+"""Every feature of the fraud vector: one line each, in vector order.
+
+The order is the contract between features, models and every recorded decision: a vector is a list of
+floats, one per line of `CATALOGUE`. Adding, removing or moving a line makes a new `FEATURE_VERSION`.
+
+Windows are `(t - size, t]` to the bucket, in event time, *including* the event itself unless the meaning
+says "before". Amounts are minor units of the account's currency. `shape`, `center` and `scale` say how a
+linear model should see the number: `(shape(x) - center) / scale`, clipped to ±5; they are units of
+measurement, fixed here, not fitted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+FEATURE_VERSION = 1
+
+Shape = Literal["linear", "log1p", "flag"]
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """One feature: what it is, over which window, in which unit, and what it means in words."""
+
+    name: str
+    source: str
+    aggregator: str
+    window: str
+    unit: str
+    shape: Shape
+    center: float
+    scale: float
+    en: str
+    zh: str
+    shared: bool = False
+
+
+def _f(name: str, source: str, how: str, window: str, unit: str, shape: Shape, center: float, scale: float,
+       en: str, zh: str, shared: bool = False) -> Feature:  # fmt: skip
+    return Feature(name, source, how, window, unit, shape, center, scale, en, zh, shared)
+
+
+_TX, _LOGIN, _DEVICE, _PAYEE, _TRUTH = "transaction", "login", "device_change", "payee_added", "outcome"
+
+CATALOGUE: tuple[Feature, ...] = (
+    # the event itself
+    _f("amount_last", _TX, "last", "event", "minor", "log1p", 8.0, 1.5, "amount of the transaction", "本次交易金额"),
+    _f("is_cash", _TX, "flag", "event", "0/1", "flag", 0, 1, "cash withdrawal", "取现"),
+    _f("is_transfer", _TX, "flag", "event", "0/1", "flag", 0, 1, "transfer of money", "转账"),
+    _f("is_remote", _TX, "flag", "event", "0/1", "flag", 0, 1, "card not present (online)", "非面对面交易"),
+    _f("is_night", _TX, "flag", "event", "0/1", "flag", 0, 1, "between midnight and six, UTC", "夜间交易(UTC 0-6 点)"),
+    _f("is_weekend", _TX, "flag", "event", "0/1", "flag", 0, 1, "on a Saturday or Sunday", "周末交易"),
+    # velocity and amount
+    _f("tx_count_1h", _TX, "count", "1h", "count", "log1p", 0.7, 0.5, "transactions within one hour", "1 小时内交易笔数"),
+    _f("tx_count_1d", _TX, "count", "1d", "count", "log1p", 1.1, 0.6, "transactions within one day", "1 天内交易笔数"),
+    _f("tx_count_7d", _TX, "count", "7d", "count", "log1p", 2.3, 0.8, "transactions within seven days", "7 天内交易笔数"),
+    _f("tx_count_30d", _TX, "count", "30d", "count", "log1p", 3.6, 0.9, "transactions within thirty days", "30 天内交易笔数"),
+    _f("amount_sum_1h", _TX, "sum", "1h", "minor", "log1p", 8.0, 1.5, "amount spent within one hour", "1 小时内交易金额"),
+    _f("amount_sum_1d", _TX, "sum", "1d", "minor", "log1p", 8.7, 1.5, "amount spent within one day", "1 天内交易金额"),
+    _f("amount_sum_7d", _TX, "sum", "7d", "minor", "log1p", 10.0, 1.5, "amount spent within seven days", "7 天内交易金额"),
+    _f("amount_sum_30d", _TX, "sum", "30d", "minor", "log1p", 11.5, 1.5, "amount spent within thirty days", "30 天内交易金额"),
+    _f("decline_count_1d", _TX, "count", "1d", "count", "log1p", 0, 0.7, "declined attempts within one day", "1 天内被拒次数"),
+    _f("amount_mean_ratio_30d", _TX, "ratio", "30d", "ratio", "log1p", 0.7, 0.5,
+       "amount against the customer's mean of the thirty days before", "金额与此前 30 天均值之比"),
+    _f("tx_rate_ratio_1d", _TX, "ratio", "1d", "ratio", "log1p", 0.9, 0.6,
+       "transactions today against the customer's daily mean of thirty days", "当日笔数与 30 天日均之比"),
+    # the customer's own uncontaminated baseline
+    _f("amount_zscore_baseline", _TX, "zscore", "baseline", "sigma", "linear", 0, 1.5,
+       "how unusual the amount is for this customer", "金额偏离本人常态的程度"),
+    _f("amount_max_ratio_baseline", _TX, "ratio", "baseline", "ratio", "log1p", 0.6, 0.4,
+       "amount against the largest ordinary amount so far", "金额与本人历史正常最大额之比"),
+    _f("night_share_baseline", _TX, "share", "baseline", "ratio", "linear", 0.1, 0.2,
+       "share of the customer's transactions made at night", "本人夜间交易占比"),
+    _f("channel_share_baseline", _TX, "share", "baseline", "ratio", "linear", 0.6, 0.35,
+       "share of this channel among the customer's transactions before", "本渠道在本人历史交易中的占比"),
+    # novelty
+    _f("merchant_new", _TX, "novelty", "last 16", "0/1", "flag", 0, 1, "a merchant not seen before", "首次出现的商户"),
+    _f("terminal_new", _TX, "novelty", "last 16", "0/1", "flag", 0, 1, "a terminal not seen before", "首次出现的终端"),
+    _f("device_new", _TX, "novelty", "last 4", "0/1", "flag", 0, 1, "a device not seen before", "首次出现的设备"),
+    _f("country_new", _TX, "novelty", "last 8", "0/1", "flag", 0, 1, "a country not seen before", "首次出现的国家"),
+    _f("payee_new", _TX, "novelty", "last 8", "0/1", "flag", 0, 1, "a payee not seen before", "首次出现的收款人"),
+    _f("country_foreign", _TX, "flag", "event", "0/1", "flag", 0, 1, "outside the customer's home country", "境外交易"),
+    _f("novelty_count_7d", _TX, "count", "7d", "count", "log1p", 0.9, 0.7,
+       "new merchants and terminals within seven days", "7 天内新商户与新终端数"),
+    # timing
+    _f("gap_since_last", _TX, "gap", "last", "s", "log1p", 10.0, 2.0, "time since the transaction before", "距上一笔交易的时间"),
+    _f("tenure", _TX, "age", "all", "days", "log1p", 4.0, 1.5, "time since the customer was first seen", "客户存续时间"),
+    # account signals
+    _f("login_failed_count_1d", _LOGIN, "count", "1d", "count", "log1p", 0, 0.7, "failed sign-ins within one day", "1 天内登录失败次数"),
+    _f("device_change_recent", _DEVICE, "decay", "1d", "ratio", "linear", 0, 0.5,
+       "how fresh the last change of device is (1 now, 0.5 after a day)", "最近更换设备的新近程度"),
+    _f("payee_added_recent", _PAYEE, "decay", "1d", "ratio", "linear", 0, 0.5,
+       "how fresh the last new payee is (1 now, 0.5 after a day)", "最近新增收款人的新近程度"),
+    _f("fraud_confirmed_recent", _TRUTH, "decay", "30d", "ratio", "linear", 0, 0.5,
+       "how fresh the customer's last confirmed fraud is (1 now, 0.5 after thirty days)", "本人最近确认欺诈的新近程度"),
+    # indicators shared between customers, from the versioned snapshot
+    _f("terminal_tx_rate", _TX, "rate", "7d", "per day", "log1p", 1.0, 1.0,
+       "known traffic of the terminal", "终端日均交易量", shared=True),
+    _f("terminal_fraud_rate", _TRUTH, "rate", "30d", "ratio", "linear", 0.005, 0.05,
+       "share of the terminal's transactions known to be fraud", "终端已知欺诈率", shared=True),
+    _f("terminal_fraud_recent", _TRUTH, "decay", "7d", "ratio", "linear", 0, 0.5,
+       "how fresh the last known fraud at the terminal is (1 now, 0.5 after seven days)", "终端最近已知欺诈的新近程度", shared=True),
+    _f("merchant_tx_rate", _TX, "rate", "7d", "per day", "log1p", 1.0, 1.0,
+       "known traffic of the merchant", "商户日均交易量", shared=True),
+    _f("merchant_fraud_rate", _TRUTH, "rate", "30d", "ratio", "linear", 0.005, 0.05,
+       "share of the merchant's transactions known to be fraud", "商户已知欺诈率", shared=True),
+)  # fmt: skip
+
+NAMES: tuple[str, ...] = tuple(f.name for f in CATALOGUE)
+INDEX: dict[str, int] = {name: place for place, name in enumerate(NAMES)}
+SIZE = len(CATALOGUE)

@@ -1,0 +1,28 @@
+"""Errors of the models package.
+
+RiskshiftError
+└── ModelError               anything the models refuse
+    ├── SnapshotError        bytes that must not be scored with
+    ├── CheckpointError      bytes that must not be learned from
+    └── LearnerError         the learner was driven against its rules
+"""
+
+from __future__ import annotations
+
+from features.errors import RiskshiftError
+
+
+class ModelError(RiskshiftError):
+    """Base of the package's errors."""
+
+
+class SnapshotError(ModelError):
+    """A snapshot is unsigned, altered, incomplete or made for other features: it is not loaded."""
+
+
+class CheckpointError(ModelError):
+    """A learner checkpoint is unsigned, altered or holds something it must not hold: it is not restored."""
+
+
+class LearnerError(ModelError):
+    """The learner was given what it cannot take: an unknown partition, or more than its queue may hold."""

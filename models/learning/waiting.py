@@ -1,0 +1,134 @@
+"""Scored events that wait for their label: joined by customer and event id, bounded, evicted by a stated rule.
+
+An event waits until its label is mature, then stays for corrections until `retain_ms` after its event time.
+When the store is full the event that came first goes, is counted, and teaches nothing: neither good (nobody
+may know yet) nor fraud (a later outcome finds no event and is counted as unknown).
+"""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass
+
+from models.learning.epochs import Cell
+
+Key = tuple[str, str]
+
+
+@dataclass(slots=True, eq=False)
+class Entry:
+    """One scored event. `label` is what is known, `learned` what the model was told; None is nothing yet."""
+
+    key: Key
+    partition: int
+    offset: int
+    event_time_ms: int
+    vector: bytes
+    anomaly: float
+    terminal_id: str | None
+    merchant_id: str | None
+    blocked: bool
+    cell: Cell
+    label: bool | None = None
+    learned: bool | None = None
+    matured: bool = False
+    # When this event's fraud was counted in the shared indicators; -1 when it was not.
+    known_ms: int = -1
+
+
+class Waiting:
+    """The store.
+
+    Parameters
+    ----------
+    partitions
+        Number of partitions; maturity is judged in each by its own ticks.
+    waiting_max
+        Events held at once.
+    """
+
+    def __init__(self, partitions: int, waiting_max: int) -> None:
+        self.waiting_max = waiting_max
+        self._entries: dict[Key, Entry] = {}
+        self._young: list[list[tuple[int, int, Entry]]] = [[] for _ in range(partitions)]
+        self._old: list[list[tuple[int, int, Entry]]] = [[] for _ in range(partitions)]
+        # Offsets of evicted events which a reading from `resume` would meet again.
+        self._evicted: list[dict[int, None]] = [{} for _ in range(partitions)]
+        # Heaps may hold entries that were evicted meanwhile; counted, so that they are swept in time.
+        self._dead = 0
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def get(self, key: Key) -> Entry | None:
+        """The event that waits under this key."""
+        return self._entries.get(key)
+
+    def add(self, entry: Entry) -> Entry | None:
+        """Let an event wait; returns the one evicted for it, if any. The same key again takes the old one's place."""
+        if entry.offset in self._evicted[entry.partition]:
+            return None
+        if self._entries.pop(entry.key, None) is not None:
+            self._dead += 1
+        self._entries[entry.key] = entry
+        heapq.heappush(self._young[entry.partition], (entry.event_time_ms, entry.offset, entry))
+        if len(self._entries) <= self.waiting_max:
+            return None
+        evicted = self._entries.pop(next(iter(self._entries)))
+        self._evicted[evicted.partition][evicted.offset] = None
+        self._dead += 1
+        if self._dead > self.waiting_max:
+            self._sweep()
+        return evicted
+
+    def mature(self, partition: int, before_ms: int) -> list[Entry]:
+        """Events of a partition from before this event time, earliest first; each once, they stay for corrections."""
+        entries = self._take(self._young[partition], before_ms)
+        for entry in entries:
+            entry.matured = True
+            heapq.heappush(self._old[partition], (entry.event_time_ms, entry.offset, entry))
+        return entries
+
+    def expire(self, partition: int, before_ms: int) -> int:
+        """Let go of matured events from before this event time; returns how many."""
+        entries = self._take(self._old[partition], before_ms)
+        for entry in entries:
+            del self._entries[entry.key]
+        return len(entries)
+
+    def resume(self, ends: list[Cell]) -> list[Cell]:
+        """Per partition where reading must begin to fill the store again; `ends` where nothing waits. O(n)."""
+        cells = list(ends)
+        for entry in self._entries.values():
+            if entry.cell.start < cells[entry.partition].start:
+                cells[entry.partition] = entry.cell
+        for cell, evicted in zip(cells, self._evicted, strict=True):
+            for offset in [o for o in evicted if o < cell.start]:
+                del evicted[offset]
+        return cells
+
+    def evicted(self) -> list[list[int]]:
+        """Per partition the offsets that `add` refuses; call `resume` first, which forgets those out of reach."""
+        return [list(offsets) for offsets in self._evicted]
+
+    def restore_evicted(self, offsets: list[list[int]]) -> None:
+        """Refuse these offsets from now on."""
+        self._evicted = [dict.fromkeys(of_partition) for of_partition in offsets]
+
+    def _take(self, heap: list[tuple[int, int, Entry]], before_ms: int) -> list[Entry]:
+        taken = []
+        while heap and heap[0][0] < before_ms:
+            entry = heapq.heappop(heap)[2]
+            if self._entries.get(entry.key) is entry:
+                taken.append(entry)
+            else:
+                self._dead -= 1
+        return taken
+
+    def _sweep(self) -> None:
+        for heaps in (self._young, self._old):
+            for place, heap in enumerate(heaps):
+                heaps[place] = [item for item in heap if self._entries.get(item[2].key) is item[2]]
+                heapq.heapify(heaps[place])
+        self._dead = 0
+        self.resume([Cell(max(evicted, default=-1) + 1, -1, -1) for evicted in self._evicted])

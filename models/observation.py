@@ -1,0 +1,82 @@
+"""What the learner reads from one record of the decisions topic; everything else in the record is passed over."""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec import Struct
+
+from features.catalogue import FEATURE_VERSION
+from models.errors import LearnerError
+
+FRAUD_OUTCOMES = ("fraud_confirmed", "chargeback")
+GOOD_OUTCOMES = ("false_positive", "dispute_upheld")
+
+
+class Observation(Struct, kw_only=True, gc=False):
+    """One disposition as the learner needs it.
+
+    Parameters
+    ----------
+    disposition, kind
+        Of the input record; only decisions teach, only ticks (a control) move time.
+    partition, offset
+        Of the *input* record. Decisions repeat after a crash on a broker without transactions; the learner
+        takes each input offset once.
+    features, anomaly_score, fraud_probability, model_version
+        As they were when the event was scored; null where it was not.
+    outcome, about_event_id, typology
+        Of `kind` outcome.
+    status
+        Of a transaction; one that did not go through is never taken for good because nobody complained.
+    """
+
+    disposition: str
+    kind: str
+    event_time_ms: int
+    partition: int
+    offset: int = -1
+    event_id: str = ""
+    customer_id: str | None = None
+    features: list[float] | None = None
+    feature_version: int = FEATURE_VERSION
+    anomaly_score: float | None = None
+    fraud_probability: float | None = None
+    terminal_id: str | None = None
+    merchant_id: str | None = None
+    model_version: int = 0
+    outcome: str | None = None
+    about_event_id: str | None = None
+    typology: str | None = None
+    status: str | None = None
+
+    @property
+    def is_tick(self) -> bool:
+        """Whether this record moves stream time."""
+        return self.kind == "tick" and self.disposition == "control"
+
+
+_decoder = msgspec.json.Decoder(Observation)
+
+
+def decode_observation(data: bytes) -> Observation:
+    """Decode one decisions record; unknown fields are passed over.
+
+    Raises
+    ------
+    LearnerError
+        When it is not a decisions record; the learner should stop, because skipping it would make what it
+        learns depend on luck.
+
+    Examples
+    --------
+    >>> tick = b'{"disposition":"control","kind":"tick","event_time_ms":5,"partition":0,"offset":9}'
+    >>> decode_observation(tick).is_tick
+    True
+    """
+    try:
+        return _decoder.decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise LearnerError(
+            f"expected a record of the decisions topic, found {data[:80]!r} ({error}): "
+            "check that learner and workers are of the same release and nobody else writes to the topic"
+        ) from error

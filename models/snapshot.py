@@ -1,0 +1,250 @@
+"""Immutable, versioned, signed: what the learner publishes and every worker scores with.
+
+`pack` turns a `Snapshot` into chunks small enough for one Kafka record each; `unpack` gives it back or
+refuses with a `SnapshotError`. Bytes are msgpack and zlib, never pickle; the same snapshot gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import zlib
+from dataclasses import dataclass, field
+from typing import Annotated
+
+import msgspec
+import numpy as np
+from msgspec import Meta, Struct
+
+from features.catalogue import FEATURE_VERSION, SIZE
+from models.compiled import ANOMALY_NAMES, CompiledFraud, FraudArrays
+from models.errors import SnapshotError
+from models.shared import Counts, SharedTable
+
+CHUNK_BYTES_MAX = 900_000
+KEY_BYTES_MIN = 16
+# Room for the header of a chunk beside its payload.
+_PAYLOAD_BYTES = CHUNK_BYTES_MAX - 1_000
+_CHUNKS_MAX = 1_000
+_INFLATED_BYTES_MAX = 1 << 30
+_DOMAIN = b"riskshift snapshot 1"
+_RESTART = "keep the snapshot in force and read the models topic again from an older version"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Snapshot:
+    """One version of everything that crosses customers.
+
+    Parameters
+    ----------
+    version
+        1 is the expert prior; every publication adds one.
+    as_of_ms
+        Event time up to which the learner had read when it was made.
+    feature_version
+        The catalogue it was made for; another one is refused.
+    counters
+        Names and whole numbers for people: labels learned, frauds seen and so on.
+    """
+
+    version: int
+    as_of_ms: int
+    fraud: FraudArrays
+    shared: SharedTable
+    counters: dict[str, int] = field(default_factory=dict)
+    feature_version: int = FEATURE_VERSION
+
+
+class LoadedSnapshot:
+    """A snapshot made ready for scoring, once: `fraud.score(...)`, `shared.terminal(...)`, `shared.merchant(...)`."""
+
+    __slots__ = ("as_of_ms", "counters", "feature_version", "fraud", "shared", "version")
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self.version = snapshot.version
+        self.as_of_ms = snapshot.as_of_ms
+        self.feature_version = snapshot.feature_version
+        self.counters = snapshot.counters
+        self.fraud = CompiledFraud(snapshot.fraud)
+        self.shared = snapshot.shared
+
+
+class _Places(Struct, array_like=True):
+    ids: list[str]
+    tx_7d: list[int]
+    tx_30d: list[int]
+    fraud_30d: list[int]
+    last_known_ms: list[int]
+
+
+class _Body(Struct, array_like=True):
+    feature_version: int
+    version: int
+    as_of_ms: int
+    weights: bytes
+    intercept: float
+    trees: Annotated[int, Meta(ge=1, le=1000)]
+    inner: Annotated[int, Meta(ge=1, le=1 << 16)]
+    node_feature: bytes
+    node_threshold: bytes
+    leaf_score: bytes
+    score_max: float
+    terminals: _Places
+    merchants: _Places
+    counters: dict[str, int]
+
+
+class _Chunk(Struct, array_like=True):
+    version: int
+    number: int
+    count: int
+    whole: bytes
+    payload: bytes
+    signature: bytes
+
+
+_encoder = msgspec.msgpack.Encoder()
+_body_decoder = msgspec.msgpack.Decoder(_Body)
+_chunk_decoder = msgspec.msgpack.Decoder(_Chunk)
+
+
+def check_key(key: bytes) -> None:
+    """Refuse a key that anybody could guess."""
+    if len(key) < KEY_BYTES_MIN:
+        raise SnapshotError(
+            f"expected a signing key of at least {KEY_BYTES_MIN} bytes, found {len(key)}: "
+            "set the same long random key for the learner and every worker"
+        )
+
+
+def initial_snapshot() -> Snapshot:
+    """Version 1: the expert prior, no trees grown yet, no shared figures; what a worker scores with at first."""
+    from models.fraud import FraudModel  # workers need River only for this, so they do not pay for it at import
+
+    return Snapshot(version=1, as_of_ms=0, fraud=FraudModel().compile(), shared=SharedTable({}, {}))
+
+
+def pack(snapshot: Snapshot, key: bytes) -> list[bytes]:
+    """Signed chunks of a snapshot, each below `CHUNK_BYTES_MAX`; the same snapshot and key give the same bytes."""
+    check_key(key)
+    arrays = snapshot.fraud
+    trees, inner = arrays.node_feature.shape
+    body = _Body(
+        snapshot.feature_version, snapshot.version, snapshot.as_of_ms,
+        arrays.weights.astype("<f8").tobytes(), arrays.intercept, trees, inner,
+        arrays.node_feature.astype("<i4").tobytes(), arrays.node_threshold.astype("<f8").tobytes(),
+        arrays.leaf_score.astype("<f8").tobytes(), arrays.score_max,
+        _pack_places(snapshot.shared.terminals), _pack_places(snapshot.shared.merchants),
+        dict(sorted(snapshot.counters.items())),
+    )  # fmt: skip
+    data = zlib.compress(_encoder.encode(body), 6)
+    whole = hashlib.sha256(data).digest()
+    count = -(-len(data) // _PAYLOAD_BYTES)
+    chunks = []
+    for number in range(count):
+        payload = data[number * _PAYLOAD_BYTES : (number + 1) * _PAYLOAD_BYTES]
+        chunk = _Chunk(snapshot.version, number, count, whole, payload, b"")
+        chunk.signature = _sign(chunk, key)
+        chunks.append(_encoder.encode(chunk))
+    return chunks
+
+
+def unpack(chunks: list[bytes], key: bytes) -> Snapshot:
+    """The snapshot that `pack` was given.
+
+    Parameters
+    ----------
+    chunks
+        All chunks of one snapshot, in order.
+    key
+        The key it was signed with.
+
+    Raises
+    ------
+    SnapshotError
+        Unsigned, altered, mixed, missing or reordered chunks, or another feature version; says what to do.
+    """
+    check_key(key)
+    if not chunks or len(chunks) > _CHUNKS_MAX:
+        raise SnapshotError(f"expected 1 to {_CHUNKS_MAX} chunks of a snapshot, found {len(chunks)}: {_RESTART}")
+    decoded = [_verified(chunk, key) for chunk in chunks]
+    first = decoded[0]
+    for place, chunk in enumerate(decoded):
+        if (chunk.version, chunk.count, chunk.whole) != (first.version, first.count, first.whole):
+            raise SnapshotError(
+                f"expected chunks of one snapshot, version {first.version}, found one of another, version "
+                f"{chunk.version}: two learners may be writing; run one, then {_RESTART}"
+            )
+        if chunk.number != place or len(decoded) != chunk.count:
+            raise SnapshotError(
+                f"expected chunk {place} of {chunk.count} in snapshot {chunk.version}, found chunk {chunk.number} "
+                f"among {len(decoded)}: wait for the missing chunks, keep their order, or {_RESTART}"
+            )
+    data = b"".join(chunk.payload for chunk in decoded)
+    if not hmac.compare_digest(hashlib.sha256(data).digest(), first.whole):
+        raise SnapshotError(f"expected the digest of snapshot {first.version} to match its bytes: {_RESTART}")
+    snapshot = _decode_body(data, first.version)
+    if snapshot.version != first.version:
+        raise SnapshotError(f"expected version {first.version} inside, found {snapshot.version}: {_RESTART}")
+    return snapshot
+
+
+def _sign(chunk: _Chunk, key: bytes) -> bytes:
+    head = _encoder.encode((chunk.version, chunk.number, chunk.count, chunk.whole))
+    return hmac.new(key, _DOMAIN + len(head).to_bytes(4, "big") + head + chunk.payload, hashlib.sha256).digest()
+
+
+def _verified(data: bytes, key: bytes) -> _Chunk:
+    try:
+        chunk = _chunk_decoder.decode(data)
+    except msgspec.MsgspecError as error:
+        raise SnapshotError(f"expected a signed snapshot chunk, found other bytes ({error}): {_RESTART}") from error
+    if not hmac.compare_digest(_sign(chunk, key), chunk.signature):
+        raise SnapshotError(
+            f"expected chunk {chunk.number} of snapshot {chunk.version} to carry our signature, found "
+            f"{'none' if not chunk.signature else 'another'}: check that learner and workers have the same key; "
+            f"if they have, somebody altered it: {_RESTART}"
+        )
+    return chunk
+
+
+def _decode_body(data: bytes, version: int) -> Snapshot:
+    inflater = zlib.decompressobj()
+    try:
+        raw = inflater.decompress(data, _INFLATED_BYTES_MAX)
+        # The version is looked at before the rest, because another catalogue may mean another layout.
+        found = msgspec.msgpack.decode(raw, type=list)[0]
+        if found != FEATURE_VERSION:
+            raise SnapshotError(
+                f"expected a snapshot for feature version {FEATURE_VERSION}, found {found} in snapshot {version}: "
+                "run learner and workers of the same release"
+            )
+        body = _body_decoder.decode(raw)
+        shape = (body.trees, body.inner)
+        arrays = FraudArrays(
+            weights=np.frombuffer(body.weights, dtype="<f8").reshape(SIZE + 1).astype(np.float64),
+            intercept=body.intercept,
+            node_feature=np.frombuffer(body.node_feature, dtype="<i4").reshape(shape).astype(np.int64),
+            node_threshold=np.frombuffer(body.node_threshold, dtype="<f8").reshape(shape).astype(np.float64),
+            leaf_score=np.frombuffer(body.leaf_score, dtype="<f8").reshape(body.trees, body.inner + 1).astype(float),
+            score_max=body.score_max,
+        )
+    except (zlib.error, msgspec.MsgspecError, ValueError, IndexError) as error:
+        raise SnapshotError(f"expected the body of snapshot {version}, found bytes unlike it: {_RESTART}") from error
+    places = arrays.node_feature
+    if places.min() < 0 or places.max() >= len(ANOMALY_NAMES) or not np.isfinite(arrays.weights).all():
+        raise SnapshotError(f"expected known features and finite weights in snapshot {version}: {_RESTART}")
+    shared = SharedTable(_unpack_places(body.terminals), _unpack_places(body.merchants))
+    return Snapshot(body.version, body.as_of_ms, arrays, shared, body.counters, body.feature_version)
+
+
+def _pack_places(places: dict[str, Counts]) -> _Places:
+    # Sorted, so that the bytes do not tell in which order the learner met them; by column, so that they shrink.
+    rows = sorted(places.items())
+    columns = [list(column) for column in zip(*(counts for _, counts in rows), strict=True)] or [[], [], [], []]
+    return _Places([place_id for place_id, _ in rows], *columns)
+
+
+def _unpack_places(places: _Places) -> dict[str, Counts]:
+    columns = (places.tx_7d, places.tx_30d, places.fraud_30d, places.last_known_ms)
+    return dict(zip(places.ids, map(Counts, *columns), strict=True))

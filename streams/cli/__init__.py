@@ -1,0 +1,122 @@
+"""The command line: one module per command, imported only when it is asked for.
+
+A command module has `DESCRIPTION` (help text that teaches, with examples), `configure(parser)` and
+`run(args) -> int`. `--broker` and `--json` are given to every command here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import os
+import sys
+
+from features.errors import RiskshiftError
+
+DEFAULT_BROKER = "127.0.0.1:9092"
+
+# command → one line; the order is the order of `riskshift --help`.
+COMMANDS: dict[str, str] = {
+    "demo": "everything at once: broker, simulated town, worker, learner; shows the alerts",
+    "broker": "run the embedded Kafka-compatible broker (memory only) in the foreground",
+    "topics": "declare or check the topics",
+    "worker": "consume events, score them, emit alerts and risk changes",
+    "simulate": "send a simulated town's events, with planted fraud and hardship",
+    "send": "send a file of events (handbook, berka, uci-default, events, csv)",
+    "tail": "print alerts, risk changes, decisions or dead letters",
+    "config": "show every setting, its value and where it came from",
+    "doctor": "check this machine, the broker and the topics; say what to do",
+}
+
+EPILOG = """\
+start here:
+  riskshift demo                      see it work, nothing else needed (Ctrl-C ends it)
+  riskshift broker --port 9092        then, in other terminals:
+  riskshift topics --create --partitions 4
+  riskshift worker --workers 2
+  riskshift simulate --people 500
+  riskshift tail alerts
+
+`riskshift COMMAND --help` explains one command with examples. Every command takes --json.
+The broker is --broker HOST:PORT, or RISKSHIFT_BROKER, or 127.0.0.1:9092.
+"""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Parse `argv`, run the command, turn every expected error into one sentence and a non-zero status."""
+    argv = sys.argv[1:] if argv is None else argv
+    try:
+        return _main(argv)
+    except BrokenPipeError:
+        # The reader (head, less) went away: that is its right. Keep Python from complaining at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _main(argv: list[str]) -> int:
+    if not argv or argv[0] in ("-h", "--help", "help"):
+        _print_help()
+        return 0 if argv else 2
+    if argv[0] in ("--version", "version"):
+        print(f"riskshift {version()}")
+        return 0
+    name = argv[0]
+    if name not in COMMANDS:
+        known = ", ".join(COMMANDS)
+        print(f"riskshift: no command {name!r}; expected one of: {known}", file=sys.stderr)
+        return 2
+    module = importlib.import_module(f"streams.cli.{name.replace('-', '_')}")
+    parser = argparse.ArgumentParser(
+        prog=f"riskshift {name}",
+        description=module.DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--broker",
+        metavar="HOST:PORT",
+        help=f"Kafka to talk to (default: the setting `broker`: RISKSHIFT_BROKER, riskshift.toml, {DEFAULT_BROKER})",
+    )
+    parser.add_argument("--json", action="store_true", help="machine-readable output, one JSON object a line")
+    module.configure(parser)
+    args = parser.parse_args(argv[1:])
+    try:
+        if args.broker is None:
+            args.broker = _broker()
+        return int(module.run(args))
+    except RiskshiftError as error:
+        return _fail(name, str(error), args.json)
+    except KeyboardInterrupt:
+        return 130
+
+
+def _broker() -> str:
+    from streams.settings import load
+
+    return load()[0].broker
+
+
+def version() -> str:
+    """The installed version; `0+unknown` in a checkout that was never installed."""
+    from importlib.metadata import PackageNotFoundError
+    from importlib.metadata import version as installed
+
+    try:
+        return installed("riskshift")
+    except PackageNotFoundError:
+        return "0+unknown"
+
+
+def _fail(command: str, message: str, as_json: bool) -> int:
+    if as_json:
+        print(json.dumps({"error": message}, ensure_ascii=False))
+    print(f"riskshift {command}: {message}", file=sys.stderr)
+    return 1
+
+
+def _print_help() -> None:
+    print("usage: riskshift COMMAND [options]\n")
+    print("Watches every event of every customer and says when credit risk or fraud indicators shift.\n\ncommands:")
+    for name, line in COMMANDS.items():
+        print(f"  {name:<10} {line}")
+    print("\n" + EPILOG, end="", flush=True)

@@ -1,0 +1,468 @@
+"""The pure engine of one partition: records in, decisions, alerts, risk changes, dead letters and rows out.
+
+Worker, replay, evaluation and tests are thin drivers of this one class. It has no clock, no I/O and no
+randomness: the same code, versions and records give the same bytes, whatever the batch size.
+
+A batch is worked through in three passes, so that scoring is vectorised and the order still counts:
+
+1. *features*, in offset order: decode, deduplicate, update the hot and credit rows, collect vectors and timer signals;
+2. *scores*, all vectors of the batch at once (`models.compiled`);
+3. *shifts*, in offset order again: levels, policy, risk state, records.
+
+Pass 1 never reads what pass 3 writes (the risk state), which is why a batch of N equals N batches of one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from heapq import heapify, heappop, heappush
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from msgspec import UNSET
+
+from alerts.shift import Assessor, Change, Facts
+from features import credit, hot
+from features.catalogue import FEATURE_VERSION
+from features.credit import Signal
+from features.errors import EventError
+from features.events import (
+    ActionResult,
+    Control,
+    Event,
+    Indicator,
+    Outcome,
+    Switch,
+    Tick,
+    Transaction,
+    check_key,
+    check_time,
+    decode,
+)
+from models.compiled import FraudScores
+from models.scorecard import CreditScore, score
+from models.snapshot import LoadedSnapshot
+from streams.dispositions import (
+    Item,
+    Output,
+    Record,
+    controlled,
+    dead_letter,
+    decided,
+    level_of,
+    outcome_fields,
+    top_reasons,
+    transaction_fields,
+)
+from streams.rows import META_KEY, CustomerRow, PartitionMeta, pack, state_bytes, unpack, unpack_meta
+
+
+class Library(Protocol):
+    """Immutable versions by name; raises `KeyError` for one it does not hold."""
+
+    def model(self, version: int) -> LoadedSnapshot:
+        """The compiled snapshot of `version`."""
+
+    def assessor(self, policy_version: str) -> Assessor:
+        """The assessor of that policy."""
+
+
+class _Standing(NamedTuple):
+    """Credit as of one moment, taken in pass 1 because later events of the batch change the row."""
+
+    score: CreditScore
+    days_past_due: int
+    defaulted: bool
+
+
+_Scored = tuple[Signal, _Standing | None]
+
+
+@dataclass(slots=True)
+class _Step:
+    """One applied record on its way from pass 1 to pass 3.
+
+    `vector` is a place in the batch's matrix, or -1; `facility` an id and its days past due after the event.
+    """
+
+    offset: int
+    customer_id: str
+    row: CustomerRow
+    event: Event | Tick
+    signals: list[_Scored]
+    vector: int = -1
+    standing: _Standing | None = None
+    facility: tuple[str, int] | None = None
+
+
+class Engine:
+    """State and rules of one input partition.
+
+    Parameters
+    ----------
+    partition, partitions
+        This partition and how many the input topic has.
+    topic
+        Name of the input topic, for dead letters.
+    library
+        Where model and policy versions are looked up.
+    model_version, policy_version
+        In force until the first switch; a restored partition brings its own.
+    """
+
+    def __init__(
+        self, partition: int, partitions: int, topic: str, library: Library, *, model_version: int, policy_version: str
+    ) -> None:
+        self.topic = topic
+        self.meta = PartitionMeta(partition, partitions, model_version=model_version, policy_version=policy_version)
+        self.rows: dict[str, CustomerRow] = {}
+        self.rejected = 0
+        self._library = library
+        self._credit_due: list[tuple[int, str]] = []
+        self._risk_due: list[tuple[int, str]] = []
+        self._touched: dict[str, CustomerRow] = {}
+        # Steps of pass 3; a record that needs no score (duplicate, late) waits among them as a finished decision.
+        self._steps: list[_Step | Item] = []
+        self._vectors: list[list[float]] = []
+        self._use_versions()
+
+    # --- drivers call these -----------------------------------------------------------------------------
+
+    def process(
+        self, records: Sequence[Record], controls: Iterable[Control] = (), world_offset: int | None = None
+    ) -> Output:
+        """Apply `controls` at the present position, then `records` in offset order.
+
+        Parameters
+        ----------
+        records
+            Consecutive records of this partition; those at or below the applied offset are passed over.
+        controls
+            Ticks, switches and world figures that the partition's owner puts before these records.
+        world_offset
+            How far the world topic has been copied with these controls.
+
+        Returns
+        -------
+        Everything to be made durable together. Bad records become dead letters; nothing is raised for input.
+
+        Raises
+        ------
+        KeyError
+            When a control names a version the library does not hold (the caller checks first).
+        """
+        out = Output()
+        self._touched = {}
+        for control in controls:
+            self._control(control, None, out)
+        if world_offset is not None:
+            self.meta.world_offset = world_offset
+        applied = self.meta.applied_offset
+        for record in records:
+            if record.offset > applied:
+                self._take(record, out)
+                self.meta.applied_offset = record.offset
+                out.events += 1
+        self._settle(out)
+        rows = out.rows
+        for customer_id, row in self._touched.items():
+            rows[customer_id.encode()] = pack(row)
+        if out.events or out.decisions:
+            rows[META_KEY] = pack(self.meta)
+        return out
+
+    def snapshot(self) -> dict[bytes, bytes]:
+        """Every row packed, the partition's own under `META_KEY`."""
+        rows = {customer_id.encode(): pack(row) for customer_id, row in sorted(self.rows.items())}
+        rows[META_KEY] = pack(self.meta)
+        return rows
+
+    def restore(self, rows: Mapping[bytes, bytes]) -> None:
+        """Take over packed rows in place of the present state.
+
+        Raises
+        ------
+        features.errors.RowError
+            When a row was altered, cut or written by another release.
+        KeyError
+            When the versions in force are not in the library.
+        """
+        self.rows = {}
+        for key, value in rows.items():
+            if key == META_KEY:
+                self.meta = unpack_meta(value, f"partition {self.meta.partition}")
+            else:
+                self.rows[key.decode()] = unpack(value, f"row {key!r}")
+        self._credit_due = [
+            (due, c) for c, row in self.rows.items() if (due := credit.next_due(row.credit)) is not None
+        ]
+        heapify(self._credit_due)
+        self._use_versions()
+        self._risk_due = [
+            (due, c) for c, row in self.rows.items() if (due := self._assessor.next_due(row.risk)) is not None
+        ]
+        heapify(self._risk_due)
+
+    def state(self) -> Iterable[tuple[str, bytes]]:
+        """(customer, row bytes without offsets), sorted by customer: what a state hash is made of."""
+        return ((customer_id, state_bytes(row)) for customer_id, row in sorted(self.rows.items()))
+
+    # --- pass 1: features -------------------------------------------------------------------------------
+
+    def _take(self, record: Record, out: Output) -> None:
+        offset = record.offset
+        try:
+            event = decode(record.value)
+            check_time(event, record.timestamp)
+            if not isinstance(event, Event):
+                self._check_control(event, record)
+                self._control(event, offset, out)
+                return
+            check_key(event, record.key)
+        except EventError as error:
+            self.rejected += 1
+            out.dead_letters.append(dead_letter(self.topic, self.meta.partition, record, error))
+            return
+        customer_id = event.customer_id
+        row = self.rows.get(customer_id)
+        if row is None:
+            row = self.rows[customer_id] = CustomerRow()
+        elif offset <= row.applied_offset:
+            # Only where the broker has no transactions: this row was written, the partition's own was not.
+            return
+        at_ms = event.event_time_ms
+        # Late before duplicate: a late event must leave the row as it is, its id included.
+        if hot.is_late(row.hot, at_ms):
+            self._steps.append(decided(self.meta, "late", event, offset, customer_id, {}))
+            return
+        if not row.hot.remember(event.event_id):
+            self._steps.append(decided(self.meta, "duplicate", event, offset, customer_id, {}))
+            return
+        due = credit.next_due(row.credit)
+        signals = _fire_credit(row, at_ms) if due is not None and due <= at_ms else []
+        vector = hot.update(row.hot, event, self._model.shared)
+        changed = credit.apply(row.credit, event)
+        if changed or signals:
+            after = credit.next_due(row.credit)
+            if after is not None and after != due:
+                heappush(self._credit_due, (after, customer_id))
+        row.applied_offset = offset
+        self._touched[customer_id] = row
+        if at_ms > self.meta.watermark_ms:
+            self.meta.watermark_ms = at_ms
+        step = _Step(offset, customer_id, row, event, signals)
+        if changed:
+            step.standing = _standing(row, at_ms)
+            step.facility = _facility(row, event)
+        if vector is not None:
+            step.vector = len(self._vectors)
+            self._vectors.append(vector)
+        self._steps.append(step)
+
+    def _check_control(self, control: Control, record: Record) -> None:
+        if record.key is not None:
+            raise EventError("bad_control", f"expected no record key for a control record, found {record.key[:80]!r}")
+        partition = getattr(control, "partition", self.meta.partition)
+        if partition != self.meta.partition:
+            raise EventError("bad_control", f"expected partition {self.meta.partition}, found {partition}")
+        if isinstance(control, Switch):
+            try:
+                self._library.model(control.model_version)
+                self._library.assessor(control.policy_version)
+            except KeyError as error:
+                raise EventError("bad_control", f"expected a known version, found {error}") from None
+
+    def _control(self, control: Control, offset: int | None, out: Output) -> None:
+        self._settle(out)
+        if isinstance(control, Tick):
+            out.decisions.append(controlled(self.meta, control, offset))
+            if control.event_time_ms > self.meta.tick_ms:
+                self.meta.tick_ms = control.event_time_ms
+                self._wake(control, out)
+        elif isinstance(control, Switch):
+            self.meta.model_version = control.model_version
+            self.meta.policy_version = control.policy_version
+            self._use_versions()
+            out.decisions.append(controlled(self.meta, control, offset))
+        elif isinstance(control, Indicator):
+            out.decisions.append(controlled(self.meta, control, offset))
+
+    def _wake(self, tick: Tick, out: Output) -> None:
+        """Fire what is due by the tick: customers in order of due time, so a heap's ties cannot matter."""
+        position = self.meta.applied_offset
+        due_of: dict[str, int] = {}
+        for heap, next_due in ((self._credit_due, self._credit_next), (self._risk_due, self._risk_next)):
+            while heap and heap[0][0] <= tick.event_time_ms:
+                due, customer_id = heappop(heap)
+                row = self.rows.get(customer_id)
+                if row is None or next_due(row) != due:
+                    continue  # a stale entry: the timer moved since, and has an entry of its own
+                due_of[customer_id] = min(due, due_of.get(customer_id, due))
+        for customer_id, _due in sorted(due_of.items(), key=lambda item: (item[1], item[0])):
+            row = self.rows[customer_id]
+            signals = _fire_credit(row, tick.event_time_ms)
+            after = credit.next_due(row.credit)
+            if after is not None:
+                heappush(self._credit_due, (after, customer_id))
+            self._touched[customer_id] = row
+            self._steps.append(_Step(position, customer_id, row, tick, signals))
+        self._settle(out)
+
+    def _credit_next(self, row: CustomerRow) -> int | None:
+        return credit.next_due(row.credit)
+
+    def _risk_next(self, row: CustomerRow) -> int | None:
+        return self._assessor.next_due(row.risk)
+
+    # --- passes 2 and 3: scores, shifts -------------------------------------------------------------------
+
+    def _settle(self, out: Output) -> None:
+        """Score and decide every collected step; afterwards nothing is pending."""
+        if not self._steps:
+            return
+        scores = self._model.fraud.score(np.array(self._vectors, dtype=np.float64)) if self._vectors else None
+        probability = scores.probability.tolist() if scores else []
+        anomaly = scores.anomaly.tolist() if scores else []
+        for step in self._steps:
+            if isinstance(step, tuple):
+                out.decisions.append(step)
+            else:
+                self._shift(step, scores, probability, anomaly, out)
+        self._steps.clear()
+        self._vectors.clear()
+
+    def _shift(
+        self, step: _Step, scores: FraudScores | None, probability: list[float], anomaly: list[float], out: Output
+    ) -> None:
+        event, row = step.event, step.row
+        risk, assessor = row.risk, self._assessor
+        changes: list[Change | None] = []
+        due_before = assessor.next_due(risk)
+        self._fire(step, due_before, changes)
+        fields: dict[str, Any] = {}
+        if isinstance(event, Transaction):
+            fields |= transaction_fields(event)
+            if step.vector >= 0 and scores is not None:
+                place = step.vector
+                contributions = scores.contributions[place]
+                change = assessor.transaction(
+                    risk, self._facts(step), self._vectors[place], probability[place], anomaly[place], contributions
+                )
+                changes.append(change)
+                fields["features"] = self._vectors[place]
+                fields["feature_version"] = FEATURE_VERSION
+                fields["fraud_probability"] = probability[place]
+                fields["anomaly_score"] = anomaly[place]
+                fields["fraud_level"] = level_of(risk, event.card_id)
+                if change is not None and change.alerts:
+                    fields["reasons"] = top_reasons(contributions.tolist())
+        elif isinstance(event, Outcome):
+            fields |= outcome_fields(event)
+            facts = self._facts(step)
+            changes.append(
+                assessor.outcome(risk, facts, event.outcome, event.card_id or None, event.facility_id or None)
+            )
+        elif isinstance(event, ActionResult):
+            card_id, alert_id = event.card_id or None, event.alert_id or None
+            changes.append(
+                assessor.action_result(risk, self._facts(step), event.action, event.result, card_id, alert_id)
+            )
+        if step.facility is not None:
+            changes.append(assessor.facility(risk, self._facts(step), *step.facility))
+        if step.standing is not None:
+            standing = step.standing
+            changes.append(
+                assessor.credit(
+                    risk,
+                    self._facts(step),
+                    standing.score,
+                    days_past_due=standing.days_past_due,
+                    defaulted=standing.defaulted,
+                )
+            )
+            fields["pd_12m"] = step.standing.score.pd_12m
+            fields["grade"] = risk.grade or UNSET
+        due_after = assessor.next_due(risk)
+        if due_after is not None and due_after != due_before:
+            heappush(self._risk_due, (due_after, step.customer_id))
+        self._emit(step, [change for change in changes if change is not None], fields, out)
+
+    def _fire(self, step: _Step, risk_due: int | None, changes: list[Change | None]) -> None:
+        """What fell due before this event, in due order, each as of its own due time: signals and expiries."""
+        risk, until = step.row.risk, step.event.event_time_ms
+        for signal, standing in step.signals:
+            if risk_due is not None and risk_due <= signal.due_ms:
+                risk_due = self._expire(step, signal.due_ms, changes)
+            facts = Facts(step.customer_id, step.event.event_id, signal.due_ms, model_version=self.meta.model_version)
+            credit_score = standing.score if standing is not None else None
+            changes.append(
+                self._assessor.signal(risk, facts, signal.kind, signal.due_ms, signal.ref, score=credit_score)
+            )
+            risk_due = self._assessor.next_due(risk)
+        if risk_due is not None and risk_due <= until:
+            self._expire(step, until, changes)
+
+    def _expire(self, step: _Step, until_ms: int, changes: list[Change | None]) -> int | None:
+        assessor, risk = self._assessor, step.row.risk
+        while (due := assessor.next_due(risk)) is not None and due <= until_ms:
+            facts = Facts(step.customer_id, step.event.event_id, due, model_version=self.meta.model_version)
+            changes.append(assessor.expire(risk, due, facts))
+        return due
+
+    def _facts(self, step: _Step) -> Facts:
+        event = step.event
+        if not isinstance(event, Transaction):
+            version = self.meta.model_version
+            return Facts(step.customer_id, event.event_id, event.event_time_ms, model_version=version)
+        return Facts(
+            step.customer_id,
+            event.event_id,
+            event.event_time_ms,
+            event.card_id or None,
+            event.amount_minor,
+            event.currency,
+            self.meta.model_version,
+        )
+
+    # --- records ----------------------------------------------------------------------------------------
+
+    def _emit(self, step: _Step, changes: list[Change], fields: dict[str, Any], out: Output) -> None:
+        event = step.event
+        alert_ids = [alert.alert_id for change in changes for alert in change.alerts]
+        moved = [change.risk_change for change in changes if change.risk_change is not None]
+        if alert_ids:
+            fields["alert_ids"] = alert_ids
+        if moved:
+            fields["sequence"] = moved[-1].sequence
+        if isinstance(event, Tick):
+            if not alert_ids and not moved:
+                return  # woken, and nothing came of it
+            # Not the disposition of an input offset, and says so by naming its parent.
+            fields["parent"] = event.event_id
+        out.say(step.customer_id.encode(), changes)
+        disposition = "derived" if isinstance(event, Tick) else "decision"
+        out.decisions.append(decided(self.meta, disposition, event, step.offset, step.customer_id, fields))
+
+    def _use_versions(self) -> None:
+        self._model = self._library.model(self.meta.model_version)
+        self._assessor = self._library.assessor(self.meta.policy_version)
+
+
+def _standing(row: CustomerRow, at_ms: int) -> _Standing | None:
+    view = credit.view(row.credit, at_ms)
+    return _Standing(score(view), view.days_past_due, view.defaulted) if view.has_credit else None
+
+
+def _fire_credit(row: CustomerRow, at_ms: int) -> list[_Scored]:
+    """Signals due by `at_ms`, each with the credit standing as of its own due time."""
+    return [(signal, _standing(row, signal.due_ms)) for signal in credit.fire(row.credit, at_ms)]
+
+
+def _facility(row: CustomerRow, event: Event) -> tuple[str, int] | None:
+    """The facility an event is about, with its days past due after it."""
+    facility_id = getattr(event, "facility_id", None)
+    for facility in row.credit.facilities:
+        if facility_id and facility.facility_id == facility_id:
+            return facility_id, facility.days_past_due(event.event_time_ms)
+    return None

@@ -1,0 +1,188 @@
+"""The Faust-specific part: an app whose agent receives batches, with offsets that add up.
+
+Faust's public setting `ConsumerScheduler` decides what the consumer yields. Ours yields, for the input
+topic, one record-like `Batch` per partition chunk. Faust then counts one message per batch, so three
+places of its consumer are told about it (a canary test watches them: `tests/streams/test_faust_canary.py`):
+
+- `_add_gap`: the offsets inside a batch are no gap;
+- `_new_offset`: acks come in order, so the highest acked offset + 1 is the one to commit;
+- `_create_worker_consumer`: committed reads only (we write control records in transactions), and a fetch
+  wait short enough that a partition is not held up by an empty answer for the others (Faust: 1.5 s).
+
+Everything else is Faust as it is. Why batches: docs/decisions/0002-batches-through-the-scheduler.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from typing import Any
+
+import faust
+from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, Transport
+from faust.transport.utils import DefaultSchedulingStrategy
+from faust.types import TP
+
+from streams.settings import Settings
+
+FETCH_WAIT_MS = 100
+
+
+class Chunk(list[Any]):
+    """Consecutive records of one partition.
+
+    `previous` is the offset of the record that the fetcher yielded before them, None after a seek: a chunk
+    whose `previous` was never applied means that one before it was dropped.
+    """
+
+    __slots__ = ("previous",)
+
+    def __init__(self, records: list[Any], previous: int | None) -> None:
+        super().__init__(records)
+        self.previous = previous
+
+
+class Batch:
+    """A chunk of one partition's records, shaped like the record Faust expects.
+
+    `value` is a `Chunk` of records, `offset` the last one's.
+    """
+
+    __slots__ = ("checksum", "headers", "key", "offset", "partition", "serialized_key_size",
+                 "serialized_value_size", "timestamp", "timestamp_type", "topic", "value")  # fmt: skip
+
+    def __init__(self, records: Chunk) -> None:
+        last = records[-1]
+        self.topic, self.partition, self.offset = last.topic, last.partition, last.offset
+        self.timestamp, self.timestamp_type = last.timestamp, last.timestamp_type
+        self.value = records
+        self.key, self.headers, self.checksum = b"", (), None
+        self.serialized_key_size = self.serialized_value_size = 0
+
+
+class BatchScheduler(DefaultSchedulingStrategy):
+    """Yields batches for `topic`, single records for every other; round robin between partitions."""
+
+    topic: str = ""
+    batch_max: int = 1000
+
+    def __init__(self) -> None:
+        self._yielded: dict[TP, int] = {}
+
+    def forget(self) -> None:
+        """Start anew: positions were set by a seek, the next chunk follows none."""
+        self._yielded.clear()
+
+    def iterate(self, records: Mapping[TP, list[Any]]) -> Iterator[tuple[TP, Any]]:
+        """(partition, batch or record) pairs of one fetch."""
+        rest: dict[TP, list[Any]] = {}
+        ours: dict[TP, list[Any]] = {}
+        for tp, chunk in records.items():
+            (ours if tp.topic == self.topic else rest)[tp] = chunk
+        start = 0
+        while ours:
+            for tp in [tp for tp, chunk in ours.items() if start >= len(chunk)]:
+                del ours[tp]
+            for tp, chunk in ours.items():
+                batch = Batch(Chunk(chunk[start : start + self.batch_max], self._yielded.get(tp)))
+                self._yielded[tp] = batch.offset
+                yield tp, batch
+            start += self.batch_max
+        if rest:
+            yield from super().iterate(rest)
+
+
+class BatchConsumerThread(AIOKafkaConsumerThread):
+    """Faust's consumer thread with committed reads and a short fetch wait."""
+
+    def _create_worker_consumer(self, transport: Any) -> Any:
+        consumer = super()._create_worker_consumer(transport)
+        consumer._isolation_level = "read_committed"
+        consumer._fetch_max_wait_ms = FETCH_WAIT_MS
+        return consumer
+
+
+class BatchConsumer(Consumer):
+    """Faust's consumer, told that one message of the batch topic stands for many offsets."""
+
+    def _new_consumer_thread(self) -> Any:
+        return BatchConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+    async def perform_seek(self) -> None:
+        self.scheduler.forget()
+        await super().perform_seek()
+
+    async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
+        if tp.topic != BatchScheduler.topic:
+            await super()._add_gap(tp, offset_from, offset_to)
+
+    def _new_offset(self, tp: TP) -> int | None:
+        if tp.topic != BatchScheduler.topic:
+            offset: int | None = super()._new_offset(tp)
+            return offset
+        acked = self._acked[tp]
+        if not acked:
+            return None
+        last: int = max(acked)
+        acked.clear()
+        self._acked_index[tp].clear()
+        return last + 1
+
+
+class BatchTransport(Transport):
+    """Faust's transport with our consumer."""
+
+    Consumer = BatchConsumer
+
+
+class BatchApp(faust.App):
+    """Faust's app with our transport; `before_stop` runs before Faust waits for its streams."""
+
+    before_stop: Callable[[], None] | None = None
+
+    def _new_transport(self) -> Any:
+        return BatchTransport(self.conf.broker_consumer, self, loop=self.loop)
+
+    async def _stop_consumer(self) -> None:
+        # `wait_empty` has no deadline, and `on_before_shutdown` is sent only after it: the timer must start here.
+        if self.before_stop is not None:
+            self.before_stop()
+        await super()._stop_consumer()
+
+
+def build_app(settings: Settings, handle: Callable[[int, Chunk], Awaitable[None]]) -> BatchApp:
+    """A Faust app whose one agent awaits `handle(partition, records)` for every batch.
+
+    `handle` must never raise: Faust acks an event whose agent raised.
+    """
+    # Faust makes the scheduler itself, from the class: its two settings can only be class attributes.
+    BatchScheduler.topic = settings.topic_events
+    BatchScheduler.batch_max = settings.batch_max
+    app = BatchApp(
+        settings.topic_prefix,
+        broker=[f"kafka://{address.strip()}" for address in settings.broker.split(",")],
+        store="memory://",
+        datadir=settings.home,
+        autodiscover=False,
+        web_enabled=False,
+        ConsumerScheduler=BatchScheduler,
+        consumer_auto_offset_reset="earliest",
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        topic_replication_factor=1,
+        stream_buffer_maxsize=settings.buffer_batches_max,
+        broker_max_poll_records=settings.batch_max * 4,
+        broker_rebalance_timeout=settings.rebalance_timeout_s,
+        broker_session_timeout=settings.session_timeout_s,
+        broker_heartbeat_interval=settings.heartbeat_s,
+        broker_request_timeout=settings.request_timeout_s,
+        producer_request_timeout=settings.request_timeout_s,
+        broker_commit_interval=1.0,
+    )
+    topic = app.topic(settings.topic_events, value_type=bytes, value_serializer="raw", key_serializer="raw")
+
+    @app.agent(topic, name="riskshift")
+    async def consume(stream: Any) -> None:
+        async for event in stream.events():
+            await handle(event.message.partition, event.message.value)
+
+    return app

@@ -1,0 +1,108 @@
+"""Versions in memory: model snapshots by number, policies by name; what the engine looks things up in."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from pathlib import Path
+
+from alerts.policy import DEFAULT_PATH, Policy, parse_policy
+from alerts.shift import Assessor
+from models.snapshot import LoadedSnapshot, initial_snapshot, unpack
+from streams.errors import SettingError, StateError
+
+INITIAL_VERSION = 1
+# Snapshots kept unpacked: the one in force, the next, and a few that lagging partitions still use.
+LOADED_MAX = 8
+
+
+class VersionLibrary:
+    """Model snapshots and policies this process knows; `KeyError` for one it does not.
+
+    Parameters
+    ----------
+    key
+        Signing key: what it did not sign is refused.
+    policy_path
+        The operator's policy file; None for the shipped one.
+
+    Attributes
+    ----------
+    latest
+        Newest model version known.
+    policy, policy_source
+        The policy this process wants in force, and its text.
+    """
+
+    def __init__(self, key: bytes, policy_path: Path | None = None) -> None:
+        self._key = key
+        self._packed: dict[int, list[bytes]] = {}
+        self._loaded: OrderedDict[int, LoadedSnapshot] = OrderedDict()
+        self._assessors: dict[str, Assessor] = {}
+        self._digests: dict[str, str] = {}
+        self.latest = INITIAL_VERSION
+        self.refused = 0
+        self._initial = LoadedSnapshot(initial_snapshot())
+        self.policy_source = _read(policy_path or DEFAULT_PATH)
+        self.policy = parse_policy(self.policy_source)
+        self.add_policy(self.policy)
+
+    def model(self, version: int) -> LoadedSnapshot:
+        """The compiled snapshot; unpacked on first use. Raises `KeyError` for an unknown version."""
+        if version == INITIAL_VERSION:
+            return self._initial
+        loaded = self._loaded.get(version)
+        if loaded is None:
+            loaded = self._loaded[version] = LoadedSnapshot(unpack(self._packed[version], self._key))
+            while len(self._loaded) > LOADED_MAX:
+                self._loaded.popitem(last=False)
+        return loaded
+
+    def assessor(self, policy_version: str) -> Assessor:
+        """The assessor of a policy. Raises `KeyError` for an unknown one."""
+        return self._assessors[policy_version]
+
+    def knows(self, model_version: int, policy_version: str) -> bool:
+        """Whether both versions can be used here."""
+        known = model_version == INITIAL_VERSION or model_version in self._packed
+        return known and policy_version in self._assessors
+
+    def add_snapshot(self, version: int, chunks: list[bytes]) -> None:
+        """Take a snapshot after checking its signature.
+
+        Raises
+        ------
+        models.errors.SnapshotError
+            When it is not signed with our key or was altered; it is counted and nothing changes.
+        StateError
+            When it is another version than its name says.
+        """
+        try:
+            snapshot = unpack(chunks, self._key)
+            if snapshot.version != version:
+                raise StateError(f"expected snapshot {version}, found {snapshot.version} under its name: it is refused")
+        except Exception:
+            self.refused += 1
+            raise
+        self._packed[version] = chunks
+        self.latest = max(self.latest, version)
+
+    def add_policy(self, policy: Policy) -> None:
+        """Take a policy; the same version with other content is refused, as decisions name only the version."""
+        known = self._digests.get(policy.version)
+        if known is not None and known != policy.digest:
+            raise StateError(
+                f"policy version {policy.version!r} is already in use with other content: "
+                "give the changed file a new version"
+            )
+        if known is None:
+            self._digests[policy.version] = policy.digest
+            self._assessors[policy.version] = Assessor(policy)
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingError(
+            f"cannot read the policy file {path}: {error}: check the path and that it is UTF-8"
+        ) from None

@@ -1,0 +1,84 @@
+"""What the model tests share: random vectors in the catalogue's own ranges, and logs for the learner."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from features.catalogue import CATALOGUE, SIZE
+from models.observation import Observation
+
+KEY = b"0123456789abcdef0123456789abcdef"
+DAY_MS = 86_400_000
+HOUR_MS = 3_600_000
+
+
+@pytest.fixture
+def key() -> bytes:
+    return KEY
+
+
+def random_vectors(n: int, seed: int) -> NDArray[np.float64]:
+    rng = np.random.default_rng(seed)
+    columns = []
+    for feature in CATALOGUE:
+        if feature.shape == "flag":
+            columns.append((rng.random(n) < 0.2).astype(np.float64))
+        else:
+            # Wide enough that the clip at five is met.
+            raw = feature.center + 2.5 * feature.scale * rng.normal(size=n)
+            columns.append(np.expm1(np.maximum(raw, 0.0)) if feature.shape == "log1p" else raw)
+    return np.ascontiguousarray(np.array(columns).T)
+
+
+class _Log:
+    """One partition's decisions log being written; input offsets are the places in it."""
+
+    def __init__(self, partition: int) -> None:
+        self.partition = partition
+        self.records: list[Observation] = []
+
+    def add(self, disposition: str, kind: str, at_ms: int, **fields: object) -> None:
+        place = {"partition": self.partition, "offset": len(self.records)}
+        self.records.append(
+            Observation(disposition=disposition, kind=kind, event_time_ms=max(at_ms, 0), **place, **fields)  # type: ignore[arg-type]
+        )
+
+
+def random_logs(partitions: int, seed: int, hours: int = 60, per_hour: int = 4) -> list[list[Observation]]:
+    """One decisions log per partition: events, outcomes of every sort, late ones, ticks of uneven pace."""
+    logs = []
+    for partition in range(partitions):
+        rng = random.Random(f"{seed}/{partition}")
+        log = _Log(partition)
+        reports: list[tuple[int, str, str, str]] = []
+        for hour in range(hours):
+            for n in range(rng.randrange(per_hour * 2)):
+                at_ms = hour * HOUR_MS + rng.randrange(HOUR_MS) - rng.choice([0, 0, 0, 2 * HOUR_MS])
+                event_id, customer = f"e{hour}-{n}", f"c{partition}-{rng.randrange(5)}"
+                log.add(
+                    rng.choice(["decision", "decision", "decision", "late", "duplicate"]), "transaction", at_ms,
+                    event_id=event_id, customer_id=customer, features=[float(rng.randrange(6)) for _ in range(SIZE)],
+                    anomaly_score=rng.random(), terminal_id=f"t{rng.randrange(4)}", merchant_id=f"m{rng.randrange(3)}",
+                    status=rng.choice([None, "approved", "declined"]),
+                )  # fmt: skip
+                for _ in range(rng.choice([0, 0, 1, 2])):
+                    outcome = rng.choice(["fraud_confirmed", "chargeback", "false_positive", "dispute_upheld", "cured"])
+                    about = rng.choice([event_id, event_id, "unknown"])
+                    reports.append((max(at_ms, 0) + rng.randrange(30 * HOUR_MS), customer, about, outcome))
+            reports.sort()
+            while reports and reports[0][0] < (hour + 1) * HOUR_MS:
+                at_ms, customer, about, outcome = reports.pop(0)
+                log.add(
+                    "decision", "outcome", at_ms, event_id=f"o{len(log.records)}", customer_id=customer,
+                    about_event_id=about, outcome=outcome,
+                )  # fmt: skip
+            if rng.random() < 0.7:
+                # Often off the grid, sometimes repeated or a little back.
+                log.add("control", "tick", (hour + 1) * HOUR_MS - rng.choice([0, 0, 1, 600_000, HOUR_MS]))
+        log.add("control", "tick", (hours + 1) * HOUR_MS)
+        logs.append(log.records)
+    return logs

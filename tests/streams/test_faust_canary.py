@@ -1,0 +1,43 @@
+"""What is overridden in Faust is still what was reviewed: a changed method means reading it again."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+from importlib.metadata import version
+
+import pytest
+from faust.transport.conductor import Conductor
+from faust.transport.consumer import Consumer
+from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
+
+import faust
+
+# Methods we override or whose behaviour `streams/faust_batches.py` rests on, with the digest of the reviewed source.
+REVIEWED = {
+    "consumer._add_gap": (Consumer._add_gap, "4df2573ded7c1c2c"),
+    "consumer._new_offset": (Consumer._new_offset, "1d2c7ea89a7ad4f1"),
+    "consumer.ack": (Consumer.ack, "5fcf41cf45153475"),
+    "consumer.getmany": (Consumer.getmany, "4b168d84882a70d6"),
+    "consumer.perform_seek": (Consumer.perform_seek, "0e8c130ff4b0afd8"),
+    "consumer._drain_messages": (Consumer._drain_messages, "44a2500309e83c63"),
+    "thread._create_worker_consumer": (AIOKafkaConsumerThread._create_worker_consumer, "c2701bfc3e6f6cad"),
+    "app._stop_consumer": (faust.App._stop_consumer, "55854a5de12c3f52"),
+}
+
+
+def digest(function: object) -> str:
+    return hashlib.sha256(inspect.getsource(function).encode()).hexdigest()[:16]  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", REVIEWED)
+def test_overridden_method_is_the_reviewed_one(name: str) -> None:
+    function, reviewed = REVIEWED[name]
+    assert digest(function) == reviewed, (
+        f"faust-streaming {version('faust-streaming')} changed {name}: read it, check streams/faust_batches.py, update here"
+    )
+
+
+def test_scheduler_is_a_public_setting() -> None:
+    assert "ConsumerScheduler" in faust.Settings.SETTINGS
+    assert inspect.iscoroutinefunction(Conductor.on_partitions_assigned)
