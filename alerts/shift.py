@@ -22,7 +22,7 @@ from alerts.outcomes import OutcomeDesk
 from alerts.planned import PlannedAction
 from alerts.policy import Policy
 from alerts.records import SEVERITIES, Severity, Text
-from alerts.state import ACCOUNT, LEVELS, RiskState, is_cooling, next_due, start_cooling
+from alerts.state import ACCOUNT, CARDS_MAX, LEVELS, RiskState, is_cooling, next_due, start_cooling
 from alerts.texts import Texts, load
 from models.grades import DEFAULT_GRADE, state_grade
 from models.scorecard import CreditScore
@@ -53,8 +53,7 @@ class Assessor:
         self._outcomes = OutcomeDesk(policy, self.texts)
         self._thresholds = policy.thresholds
         self._enter = self._thresholds.enter[1]
-        self._rules = compile_rules(policy)
-        self._quick = quick_checks(self._rules)
+        self._quick = quick_checks(compile_rules(policy))
         for rule in policy.rules:
             if rule.title is None and not self.texts.has("rules", rule.id):
                 raise PolicyError(
@@ -82,7 +81,9 @@ class Assessor:
         -------
         None when nothing changed and nobody is alerted: under two microseconds.
         """
-        if probability < self._enter and not risk.cards:
+        cards = risk.cards
+        known = cards and ((facts.card_id or ACCOUNT) in cards or len(cards) >= CARDS_MAX)
+        if probability < self._enter and not known:
             for index, low, high, rule in self._quick:
                 if low <= vector[index] <= high and rule.holds(vector, probability, anomaly):
                     break
@@ -97,7 +98,11 @@ class Assessor:
         at_ms = facts.event_time_ms
         key, target = card_key(risk, facts.customer_id, facts.card_id)
         card = risk.cards.get(key)
-        hits = [rule for rule in self._rules if rule.holds(vector, probability, anomaly)]
+        hits = [
+            rule
+            for index, low, high, rule in self._quick
+            if low <= vector[index] <= high and rule.holds(vector, probability, anomaly)
+        ]
         floor = max((rule.level for rule in hits), default=0)
         before = Standing(card.level, card.calm_count, card.calm_since_ms) if card else Standing(0)
         after = step(before, probability, floor, at_ms, self._thresholds)

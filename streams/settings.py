@@ -61,9 +61,6 @@ class Settings:
     label_maturity_ms: int = _setting(7 * 86_400_000, "no report of fraud for so long counts as good", low=0)
     publish_every_ms: int = _setting(3_600_000, "event time between two model snapshots, at least", low=0)
     publish_every_s: float = _setting(2.0, "wall time between two model snapshots, at least", low=0, high=86_400)
-    dead_letter_bytes_max: int = _setting(
-        900_000, "longest dead letter value kept whole; the rest is cut and said", low=1_000
-    )
 
     @property
     def topic_events(self) -> str:
@@ -196,7 +193,7 @@ def _check(spec: dataclasses.Field[Any], value: object, origin: str) -> object:
         if value != value or (low is not None and value < low) or (high is not None and value > high):
             bounds = f"{low if low is not None else ''}..{high if high is not None else ''}"
             raise SettingError(f"{origin}: expected {spec.name} in {bounds}, found {value}")
-    elif "\0" in value or "\n" in value:
+    elif {"\0", "\n"} & set(str(value)):
         raise SettingError(f"{origin}: expected one line for {spec.name}, found control characters")
     return value
 

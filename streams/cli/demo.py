@@ -36,7 +36,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the demonstration; 0 when it ended in order."""
     from alerts.records import Alert
-    from streams.cli.lines import SEVERITY_COLOURS, alert_line
+    from streams.cli.lines import SEVERITY_COLOURS, alert_text
     from streams.demo import Demo
 
     coloured = sys.stdout.isatty() and "NO_COLOR" not in os.environ
@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
         if args.json:
             print(json.dumps({"alert": json.loads(raw)}, ensure_ascii=False), flush=True)
         else:
-            line, severity = alert_line({"value": json.loads(raw)}, args.lang)
+            line, severity = alert_text(raw, args.lang)
             colour = SEVERITY_COLOURS.get(severity) if coloured else None
             print(f"\033[{colour}m{line}\033[0m" if colour else line, flush=True)
 

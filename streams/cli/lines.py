@@ -34,8 +34,13 @@ def escaped(value: object, at_most: int = _TEXT_MAX) -> str:
 
 
 def alert_line(record: Record, lang: str) -> tuple[str, str]:
+    """Line of one record of the alerts topic, see `alert_text`."""
+    return alert_text(record.value, lang)
+
+
+def alert_text(value: bytes | None, lang: str) -> tuple[str, str]:
     """Time, severity, customer, title, reasons, what to do; and the severity, for its colour."""
-    alert = _object(record)
+    alert = _object(value)
     severity = str(alert.get("severity", "?"))
     parts = [
         _time(alert.get("event_time_ms")), f"{escaped(severity).upper():<8}",
@@ -50,7 +55,7 @@ def risk_change_line(record: Record, _lang: str) -> tuple[str, str]:
     """Time, customer, sequence, present level and grade, and what moved."""
     if record.value is None:
         return f"{_time(record.timestamp_ms)}  customer {escaped(text_of(record.key))}  forgotten (tombstone)", ""
-    change = _object(record)
+    change = _object(record.value)
     state = change.get("state")
     state = state if isinstance(state, dict) else {}
     moved = ", ".join(
@@ -67,7 +72,7 @@ def risk_change_line(record: Record, _lang: str) -> tuple[str, str]:
 
 def decision_line(record: Record, _lang: str) -> tuple[str, str]:
     """Time, disposition, kind, customer and event; the fraud probability where there is one."""
-    decision = _object(record)
+    decision = _object(record.value)
     parts = [
         _time(decision.get("event_time_ms")), f"{escaped(decision.get('disposition')):<9}",
         escaped(decision.get("kind")), f"customer {escaped(decision.get('customer_id', '-'))}",
@@ -97,12 +102,12 @@ LINES: dict[str, Callable[[Record, str], tuple[str, str]]] = {
 }
 
 
-def _object(record: Record) -> dict[str, Any]:
+def _object(value: bytes | None) -> dict[str, Any]:
     try:
-        value = orjson.loads(record.value or b"{}")
+        parsed = orjson.loads(value or b"{}")
     except orjson.JSONDecodeError:
-        value = None
-    return value if isinstance(value, dict) else {"title": f"not JSON: {text_of(record.value)}"}
+        parsed = None
+    return parsed if isinstance(parsed, dict) else {"title": f"not JSON: {text_of(value)}"}
 
 
 def _list(value: Any) -> list[dict[str, Any]]:
