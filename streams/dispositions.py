@@ -17,6 +17,7 @@ from alerts.shift import Change
 from alerts.state import ACCOUNT, LEVELS, RiskState
 from features.errors import EventError
 from features.events import Control, Event, Indicator, Outcome, Tick, Transaction
+from features.events import encode as event_json
 from models.compiled import CONTRIBUTION_NAMES
 from streams.rows import PartitionMeta
 
@@ -93,9 +94,6 @@ def decided(
 
 def controlled(meta: PartitionMeta, control: Control, offset: int | None) -> Item:
     """Record of a control: at its own offset, or put in by the partition's owner after the applied one."""
-    detail = ""
-    if isinstance(control, Indicator):
-        detail = f"{control.scope}/{control.scope_id}/{control.name}={control.value!r}"
     decision = Decision(
         disposition="control",
         kind=kind_of(control),
@@ -106,7 +104,8 @@ def controlled(meta: PartitionMeta, control: Control, offset: int | None) -> Ite
         after_offset=meta.applied_offset if offset is None else UNSET,
         model_version=meta.model_version,
         policy_version=meta.policy_version,
-        detail=detail or UNSET,
+        # Whole, so that a replay can put it in again.
+        detail=event_json(control).decode() if isinstance(control, Indicator) else UNSET,
     )
     return None, encode(decision)
 

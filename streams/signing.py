@@ -36,7 +36,8 @@ def signing_key(path: Path) -> bytes:
         key = path.read_bytes().strip()
     except OSError as error:
         raise SettingError(
-            f"cannot read or make the signing key {path}: {error.strerror}: set RISKSHIFT_SIGNING_KEY_FILE or RISKSHIFT_HOME"
+            f"cannot read or make the signing key {path}: {error.strerror}: "
+            "set RISKSHIFT_SIGNING_KEY_FILE or RISKSHIFT_HOME"
         ) from None
     if len(key) < KEY_BYTES_MIN:
         raise SettingError(

@@ -61,7 +61,7 @@ class Supervisor:
         self.children = [
             Child(name, [sys.executable, "-m", "streams", *arguments], environment) for name, arguments in children
         ]
-        self.on_said = on_said or (lambda said: None)
+        self.on_said = on_said or (lambda _said: None)
         self.stopping = threading.Event()
         self.restarts = 0
 

@@ -145,13 +145,15 @@ class Worker:
     async def _check_meta(self, partition: int, packed: bytes | None) -> None:
         if packed is None:
             raise StateError(
-                f"{self.settings.topic_rows}[{partition}] has rows but not the partition's own: it was not written by Riskshift"
+                f"{self.settings.topic_rows}[{partition}] has rows but not the partition's own: "
+                "it was not written by Riskshift"
             )
         meta = unpack_meta(packed, f"partition {partition}")
         if meta.partitions != self.partitions:
             raise StateError(
                 f"the rows belong to {meta.partitions} input partitions, {self.settings.topic_events} has "
-                f"{self.partitions}: customers live elsewhere now; use another topic_prefix, or restore the partition count"
+                f"{self.partitions}: customers live elsewhere now; "
+                "use another topic_prefix, or restore the partition count"
             )
         if not await self.bulletin.require(meta.model_version, meta.policy_version, _VERSION_WAIT_S):
             raise StateError(

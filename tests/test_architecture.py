@@ -67,12 +67,11 @@ def test_core_has_no_clock_no_io_no_chance(path: Path) -> None:
                 assert called.id not in BANNED_CALLS, f"{name}:{node.lineno} calls {called.id}"
             if isinstance(called, ast.Attribute):
                 text = ast.unparse(called)
-                assert text not in ("np.random.rand", "np.random.default_rng", "numpy.random.default_rng"), f"{name}: {text}"
+                assert "random" not in text, f"{name}:{node.lineno} calls {text}"
         # Sets have no order that survives a restart: iterating one would change the bytes.
         iterated = node.iter if isinstance(node, (ast.For, ast.comprehension)) else None
-        if isinstance(iterated, (ast.Set, ast.SetComp)) or (
-            isinstance(iterated, ast.Call) and isinstance(iterated.func, ast.Name) and iterated.func.id in ("set", "frozenset")
-        ):
+        made = iterated.func if isinstance(iterated, ast.Call) else None
+        if isinstance(iterated, (ast.Set, ast.SetComp)) or (isinstance(made, ast.Name) and "set" in made.id):
             pytest.fail(f"{name}: iterates over a set")
 
 

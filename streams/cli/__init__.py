@@ -11,6 +11,7 @@ import importlib
 import json
 import os
 import sys
+from types import ModuleType
 
 from features.errors import RiskshiftError
 
@@ -30,16 +31,25 @@ COMMANDS: dict[str, str] = {
 }
 
 EPILOG = """\
-start here:
-  riskshift demo                      see it work, nothing else needed (Ctrl-C ends it)
-  riskshift broker --port 9092        then, in other terminals:
-  riskshift topics --create --partitions 4
-  riskshift worker --workers 2
-  riskshift simulate --people 500
-  riskshift tail alerts
+see it work, nothing else needed:
+  riskshift demo                                    alerts of a simulated town; Ctrl-C ends it
 
-`riskshift COMMAND --help` explains one command with examples. Every command takes --json.
-The broker is --broker HOST:PORT, or RISKSHIFT_BROKER, or 127.0.0.1:9092.
+step by step, each line in a terminal of its own:
+  riskshift broker                                  embedded broker on 127.0.0.1:9092, memory only
+  riskshift topics --create --partitions 4          declare every topic, once
+  riskshift worker --workers 2                      read, score, alert; and the learner
+  riskshift simulate --people 500                   or: riskshift send FILE --format events
+  riskshift tail alerts                             what people should look at
+  riskshift tail risk-changes                       what card systems act on
+
+on a Kafka of your own:
+  riskshift doctor --broker kafka-1:9092            what is missing, and what to do about it
+  riskshift config                                  every setting, its value, where it came from
+
+`riskshift COMMAND --help` explains one command with examples. Every command takes --broker and --json.
+Settings: an option, else RISKSHIFT_NAME, else riskshift.toml, else the default (docs/settings.md).
+Exit status: 0 done, 1 failed and one sentence says why, 2 wrong usage, 130 stopped by Ctrl-C.
+Docs: README.md, docs/README.md.
 """
 
 
@@ -67,6 +77,22 @@ def _main(argv: list[str]) -> int:
         print(f"riskshift: no command {name!r}; expected one of: {known}", file=sys.stderr)
         return 2
     module = importlib.import_module(f"streams.cli.{name.replace('-', '_')}")
+    parser = parser_of(name, module)
+    args = parser.parse_args(argv[1:])
+    try:
+        # What the option said; None when it was not given, for the command that shows where values came from.
+        args.broker_option = args.broker
+        if args.broker is None:
+            args.broker = _broker()
+        return int(module.run(args))
+    except RiskshiftError as error:
+        return _fail(name, str(error), args.json)
+    except KeyboardInterrupt:
+        return 130
+
+
+def parser_of(name: str, module: ModuleType) -> argparse.ArgumentParser:
+    """The parser of one command: its text, the options that all have, its own."""
     parser = argparse.ArgumentParser(
         prog=f"riskshift {name}",
         description=module.DESCRIPTION,
@@ -79,15 +105,7 @@ def _main(argv: list[str]) -> int:
     )
     parser.add_argument("--json", action="store_true", help="machine-readable output, one JSON object a line")
     module.configure(parser)
-    args = parser.parse_args(argv[1:])
-    try:
-        if args.broker is None:
-            args.broker = _broker()
-        return int(module.run(args))
-    except RiskshiftError as error:
-        return _fail(name, str(error), args.json)
-    except KeyboardInterrupt:
-        return 130
+    return parser
 
 
 def _broker() -> str:
@@ -116,7 +134,8 @@ def _fail(command: str, message: str, as_json: bool) -> int:
 
 def _print_help() -> None:
     print("usage: riskshift COMMAND [options]\n")
-    print("Watches every event of every customer and says when credit risk or fraud indicators shift.\n\ncommands:")
+    print("Watches every event of every customer and says when credit risk or fraud indicators shift:")
+    print("to what, why, and what to do about it.\n\ncommands:")
     for name, line in COMMANDS.items():
         print(f"  {name:<10} {line}")
     print("\n" + EPILOG, end="", flush=True)

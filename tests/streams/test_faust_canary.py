@@ -6,12 +6,11 @@ import hashlib
 import inspect
 from importlib.metadata import version
 
+import faust
 import pytest
 from faust.transport.conductor import Conductor
 from faust.transport.consumer import Consumer
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
-
-import faust
 
 # Methods we override or whose behaviour `streams/faust_batches.py` rests on, with the digest of the reviewed source.
 REVIEWED = {
@@ -34,7 +33,8 @@ def digest(function: object) -> str:
 def test_overridden_method_is_the_reviewed_one(name: str) -> None:
     function, reviewed = REVIEWED[name]
     assert digest(function) == reviewed, (
-        f"faust-streaming {version('faust-streaming')} changed {name}: read it, check streams/faust_batches.py, update here"
+        f"faust-streaming {version('faust-streaming')} changed {name}: "
+        "read it, check streams/faust_batches.py, update the digest here"
     )
 
 

@@ -1,0 +1,121 @@
+"""A broker with our topics, and the real worker and learner as their own processes, for one measurement."""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+import time
+from contextlib import ExitStack
+from types import TracebackType
+from typing import Any, Self
+
+from benchmarks.machine import process_cpu_s, process_rss_mib
+from streams import topics
+from streams.broker.embedded import EmbeddedBroker, broker_binary
+from streams.cli.worker import child_arguments
+from streams.settings import Settings, load
+from streams.supervisor import Said, Supervisor
+from tests.brokers.apache import LIBS, ApacheKafka, why_missing
+
+BROKERS = ("tansu", "kafka")
+PARTITIONS = 4
+READY_MAX_S = 60.0
+# The embedded broker waits the whole rebalance timeout in every group join; nothing else differs from the defaults.
+_ENVIRONMENT = {"RISKSHIFT_REBALANCE_TIMEOUT_S": "3", "RISKSHIFT_SHUTDOWN_TIMEOUT_S": "5"}
+
+
+class Stack:
+    """A broker, its topics and, after `start`, one worker and one learner; a context manager.
+
+    Parameters
+    ----------
+    broker
+        `tansu` (embedded) or `kafka` (Apache Kafka from its own jars).
+    environment
+        Settings of the processes beside the defaults.
+    """
+
+    def __init__(self, broker: str, environment: dict[str, str] | None = None) -> None:
+        if broker == "kafka" and (reason := why_missing()):
+            raise SystemExit(reason)
+        self.kind = broker
+        self.said: list[tuple[float, Said]] = []
+        self._environment = _ENVIRONMENT | (environment or {})
+        self._close = ExitStack()
+        self._supervisor: Supervisor | None = None
+        self.settings: Settings
+
+    def __enter__(self) -> Self:
+        with self._close:
+            broker = self._close.enter_context(ApacheKafka() if self.kind == "kafka" else EmbeddedBroker())
+            home = self._close.enter_context(tempfile.TemporaryDirectory(prefix="riskshift-benchmark-"))
+            self.settings, _ = load(environ=self._environment, broker=broker.address, home=home)
+            topics.declare(broker.address, PARTITIONS)
+            self._close = self._close.pop_all()
+        return self
+
+    def start(self) -> None:
+        """Start worker and learner; returns when both are ready."""
+        supervisor = self._supervisor = Supervisor(
+            [(role, child_arguments(self.settings, role)) for role in ("worker", "learner")],
+            self._environment,
+            lambda said: self.said.append((time.monotonic(), said)),
+        )
+        self._close.callback(supervisor.stop, 8.0)
+        supervisor.start()
+        deadline = time.monotonic() + READY_MAX_S
+        while not supervisor.ready:
+            self.check()
+            if time.monotonic() > deadline:
+                raise SystemExit(f"worker and learner were not ready within {READY_MAX_S:.0f} s: {self.said[-3:]}")
+            time.sleep(0.02)
+
+    def check(self) -> None:
+        """End the measurement when a process ended: a figure with a restart in it says nothing."""
+        assert self._supervisor is not None
+        problem = self._supervisor.watch()
+        if problem is not None or self._supervisor.restarts:
+            raise SystemExit(f"a process ended during the measurement: {problem or self.said[-3:]}")
+
+    def when(self, what: str) -> float:
+        """Monotonic time at which a child first said `what`."""
+        return next(at for at, said in self.said if said["worker"] == what)
+
+    def pids(self) -> dict[str, int]:
+        """Process ids by role."""
+        assert self._supervisor is not None
+        return {child.name: child.process.pid for child in self._supervisor.children if child.process is not None}
+
+    def cpu_s(self) -> dict[str, float]:
+        """CPU seconds by role so far."""
+        return {name: process_cpu_s(pid) for name, pid in self.pids().items()}
+
+    def rss_mib(self) -> dict[str, int]:
+        """Resident memory by role."""
+        return {name: process_rss_mib(pid) for name, pid in self.pids().items()}
+
+    def version(self) -> str:
+        """Name and version of the broker."""
+        if self.kind == "kafka":
+            jar = next(iter(sorted(LIBS.glob("kafka-clients-*.jar"))))
+            return f"Apache Kafka {jar.stem.removeprefix('kafka-clients-')}, one node, client compiler only"
+        done = subprocess.run([broker_binary(), "--version"], capture_output=True, text=True, check=False, timeout=10)
+        return done.stdout.strip() or "Tansu"
+
+    def snapshots(self) -> int:
+        """Model snapshots the learner published so far."""
+        return sum(said["worker"] == "snapshot" for _at, said in self.said)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._close.close()
+
+
+def summary(values: list[float]) -> dict[str, Any]:
+    """Count, p50, p90, p99 and max by nearest rank, in the values' unit, to a hundredth."""
+    ranked = sorted(values)
+    if not ranked:
+        return {"count": 0}
+    found = {f"p{percent}": ranked[max(0, -(-len(ranked) * percent // 100) - 1)] for percent in (50, 90, 99)}
+    return {"count": len(ranked)} | {name: round(value, 2) for name, value in (found | {"max": ranked[-1]}).items()}
