@@ -1,7 +1,7 @@
 # One-liners; `.ci/run` calls the same ones as the README. Each target sets up what it needs and prints its time.
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-kafka lint docs-check clean
+.PHONY: help setup run test test-kafka bench-latency lint docs-check clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -17,6 +17,7 @@ help:
 	@echo "make run         the demo: embedded broker, simulated town, worker, learner; Ctrl-C ends it"
 	@echo "make test        all tests a fresh machine can run, the embedded broker included"
 	@echo "make test-kafka  integration tests against Apache Kafka (needs Java 17 and Maven)"
+	@echo "make bench-latency  event to alert on both brokers, into benchmarks/results (five minutes; as test-kafka)"
 	@echo "make lint        ruff and mypy"
 	@echo "make docs-check  examples in docstrings"
 	@echo "make clean       remove .venv and build"
@@ -45,6 +46,9 @@ $(KAFKA_LIBS)/.ready: tests/brokers/pom.xml
 	@for tool in mvn java; do command -v $$tool >/dev/null || \
 	  { echo "make test-kafka needs $$tool: sudo apt-get install maven openjdk-17-jre-headless" >&2; exit 1; }; done
 	$(call timed,kafka jars,rm -rf $(KAFKA_LIBS) && mvn -q -B -f $< dependency:copy-dependencies && touch $@)
+
+bench-latency: setup $(KAFKA_LIBS)/.ready
+	$(call timed,bench-latency,for broker in tansu kafka; do $(BIN)/python -m benchmarks.latency --broker $$broker; done)
 
 lint: setup
 	$(call timed,lint,$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy)

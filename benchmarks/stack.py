@@ -6,6 +6,7 @@ import subprocess
 import tempfile
 import time
 from contextlib import ExitStack
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -17,6 +18,7 @@ from streams.settings import Settings, load
 from streams.supervisor import Said, Supervisor
 from tests.brokers.apache import LIBS, ApacheKafka, why_missing
 
+RESULTS = Path(__file__).parent / "results"
 BROKERS = ("tansu", "kafka")
 PARTITIONS = 4
 READY_MAX_S = 60.0

@@ -6,7 +6,7 @@ floats, one per line of `CATALOGUE`. Adding, removing or moving a line makes a n
 Windows are `(t - size, t]` to the bucket, in event time, *including* the event itself unless the meaning
 says "before". Amounts are minor units of the account's currency. `shape`, `center` and `scale` say how a
 linear model should see the number: `(shape(x) - center) / scale`, clipped to ±5; they are units of
-measurement, fixed here, not fitted.
+measurement, fixed here, not fitted. `excess` is linear with a floor at 0: silent up to the center, then rising.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-FEATURE_VERSION = 1
+FEATURE_VERSION = 2
 
-Shape = Literal["linear", "log1p", "flag"]
+Shape = Literal["linear", "log1p", "flag", "excess"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +70,13 @@ CATALOGUE: tuple[Feature, ...] = (
        "how unusual the amount is for this customer", "金额偏离本人常态的程度"),
     _f("amount_max_ratio_baseline", _TX, "ratio", "baseline", "ratio", "log1p", 0.6, 0.4,
        "amount against the largest ordinary amount so far", "金额与本人历史正常最大额之比"),
+    # a logarithm flattens what is far out; these two rise steadily there and are silent elsewhere
+    _f("amount_excess", _TX, "last", "event", "minor", "excess", 10_000, 5_000,
+       "amount of the transaction beyond an everyday one (100 units)", "超出日常水平(100 单位)的交易金额"),
+    _f("amount_zscore_excess", _TX, "zscore", "baseline", "sigma", "excess", 1, 0.5,
+       "how far the amount is above what is ordinary for this customer", "金额高出本人常态的程度"),
+    _f("unusual_count_7d", _TX, "count", "7d", "count", "log1p", 0, 0.7,
+       "earlier transactions of seven days that were unusually large for this customer", "7 天内此前异常大额交易笔数"),
     _f("night_share_baseline", _TX, "share", "baseline", "ratio", "linear", 0.1, 0.2,
        "share of the customer's transactions made at night", "本人夜间交易占比"),
     _f("channel_share_baseline", _TX, "share", "baseline", "ratio", "linear", 0.6, 0.35,
@@ -101,6 +108,20 @@ CATALOGUE: tuple[Feature, ...] = (
        "share of the terminal's transactions known to be fraud", "终端已知欺诈率", shared=True),
     _f("terminal_fraud_recent", _TRUTH, "decay", "7d", "ratio", "linear", 0, 0.5,
        "how fresh the last known fraud at the terminal is (1 now, 0.5 after seven days)", "终端最近已知欺诈的新近程度", shared=True),
+    _f("terminal_fraud_count_7d", _TRUTH, "count", "7d", "count", "log1p", 0, 0.7,
+       "frauds at the terminal that became known within seven days", "终端 7 天内新确认的欺诈笔数", shared=True),
+    _f("terminal_fraud_count_30d", _TRUTH, "count", "30d", "count", "log1p", 0, 0.7,
+       "frauds at the terminal that became known within thirty days", "终端 30 天内新确认的欺诈笔数", shared=True),
+    _f("terminal_good_since", _TRUTH, "count", "all", "count", "log1p", 0, 0.7,
+       "transactions at the terminal known to be good since its last known fraud (0 if it had none)",
+       "终端最近已知欺诈之后的已确认正常笔数", shared=True),
+    _f("terminal_fraud_unbroken", _TRUTH, "decay", "all", "ratio", "linear", 0, 0.3,
+       "whether the terminal's latest known truth is fraud (1; halved by every good transaction since; 0 if none)",
+       "终端最新已知结果为欺诈的程度", shared=True),
+    _f("terminal_fraud_share", _TRUTH, "share", "7d", "ratio", "linear", 0, 0.3,
+       "frauds known within seven days among these and the good ones since", "终端 7 天内已知结果中的欺诈占比", shared=True),
+    _f("terminal_fraud_age", _TRUTH, "age", "all", "days", "linear", 0, 10,
+       "days since the terminal's present series of frauds became known (0 if none)", "终端本轮欺诈首次确认至今天数", shared=True),
     _f("merchant_tx_rate", _TX, "rate", "7d", "per day", "log1p", 1.0, 1.0,
        "known traffic of the merchant", "商户日均交易量", shared=True),
     _f("merchant_fraud_rate", _TRUTH, "rate", "30d", "ratio", "linear", 0.005, 0.05,

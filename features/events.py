@@ -8,6 +8,7 @@ everything known is checked.
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, Union, cast, get_args
 
 import msgspec
@@ -188,6 +189,12 @@ def check_time(event: Event | Control, broker_ms: int) -> None:
 # --- the slow path: only for what failed or looks odd ---------------------------------------------------
 
 
+# Far below the interpreter's own limit, which counts the calls that happen to be open: what is refused must not
+# depend on who calls.
+DEPTH_MAX = 32
+_TOKENS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?|[\[\]{}]', re.DOTALL)
+
+
 class _RefusedError(ValueError):
     pass
 
@@ -219,13 +226,26 @@ def _check_text(data: bytes) -> None:
         raise EventError("bad_encoding", f"expected UTF-8, found {error.reason} at byte {error.start}") from None
 
 
+def _check_depth(data: bytes) -> None:
+    if data.count(b"[") + data.count(b"{") <= DEPTH_MAX:
+        return
+    depth = 0
+    for token in _TOKENS.finditer(data):
+        first = token[0][:1]
+        depth += (first in b"[{") - (first in b"]}")
+        if depth > DEPTH_MAX:
+            raise EventError("too_deep", f"expected a flat event, found nesting deeper than {DEPTH_MAX}") from None
+
+
 def _check_keys(data: bytes) -> None:
+    _check_depth(data)
     _parse(data)
 
 
 def _decode_carefully(data: bytes, error: Exception) -> Event | Control:
     """Find out what is wrong, or that it is a CloudEvents envelope; say it with a code."""
     _check_text(data)
+    _check_depth(data)
     if isinstance(error, RecursionError):
         raise EventError("too_deep", "expected a flat event, found deep nesting") from None
     if b"NaN" in data or b"Infinity" in data:

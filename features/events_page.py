@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from features import credit, hot
 from features.events import (
     CONTROL_KINDS,
     CURRENCIES,
@@ -16,31 +17,34 @@ from features.events import (
     REJECT_CODES,
     SCHEMA_VERSION,
 )
-from features.kinds import Control, Event
+from features.kinds import Control, Event, Transaction
 
 _HEAD = """\
 # Events
 
-Written from `features/kinds.py` and `features/events.py` by `features.events_page.to_markdown()`; a test holds this page to
-them. After a change, write the page anew: `python -m streams.pages`. JSON Schema: `schemas/event.json`.
+Written from `features/kinds.py` and `features/events.py` by `features.events_page.to_markdown()`; a test holds this
+page to them. After a change, write the page anew: `python -m streams.pages`. JSON Schema: `schemas/event.json`.
 
 An event is one JSON object of at most {size} bytes, UTF-8, in the topic `riskshift.events`. **The record key is the
 `customer_id`**, so that one customer's events keep their order. Plain JSON, or CloudEvents 1.0: in structured mode the
-envelope's `id`, `subject` and `time` stand in for `event_id`, `customer_id` and `event_time_ms` where `data` leaves them out.
+event is the envelope's `data`; the envelope's `id` and `subject` stand in for an `event_id` and `customer_id` left out
+there.
 
 ```json
 {example}
 ```
 
-- `event_id` is unique per customer. The last 32 of a customer are remembered: a repetition is a *duplicate*, recorded and not applied.
+- `event_id` is unique per customer. The last 32 of a customer are remembered: a repetition is a *duplicate*, recorded
+  and not applied.
 - `event_time_ms` is when it happened. More than 24 h before the customer's latest is *late*: recorded and not applied.
   More than {future} min ahead of the broker's timestamp is refused.
-- Money is a whole number of minor units (`1200` with `EUR` is 12.00 euro). `card_id` and other ids are tokens: **a full card number is refused**.
+- Money is a whole number of minor units (`1200` with `EUR` is 12.00 euro). `card_id` and other ids are
+  tokens: **a full card number is refused**.
 - An optional field may be left out or null. Unknown fields are passed over; every known one is checked.
 - `schema_version` is {version}. Fields are only ever added within a version.
 
-What cannot become an event goes to the dead letters, byte for byte, with one of the [reject codes](#reject-codes); the next
-event is not delayed.
+What cannot become an event goes to the dead letters, byte for byte, with one of the [reject codes](#reject-codes);
+the next event is not delayed.
 
 ## Every event
 
@@ -49,6 +53,8 @@ event is not delayed.
 ## Customers' events
 
 {customer_index}
+
+No feature or credit rule reads {unread} yet: such events are checked, recorded as decisions, and change nothing.
 
 {customer_kinds}
 
@@ -103,6 +109,7 @@ _EXAMPLE = (
     ' "event_time_ms": 1533081600000, "amount_minor": 1200, "currency": "EUR", "direction": "debit",\n'
     ' "channel": "pos", "merchant_id": "m-1", "terminal_id": "t-1", "country": "FR", "card_id": "tok_1"}'
 )
+_READ = (Transaction, *hot._LEARN, *credit._LEARN)
 _UNITS = {"_ms": "ms, UTC", "_minor": "minor units", "_months": "months", "_days": "days", "_6m": "count"}
 
 
@@ -115,6 +122,7 @@ def to_markdown() -> str:
         example=_EXAMPLE,
         common=_table(Event, ()),
         customer_index="\n".join(f"- [`{_tag(kind)}`](#{_tag(kind)}): {_says(kind)}" for kind in CUSTOMER_KINDS),
+        unread=", ".join(f"`{_tag(kind)}`" for kind in CUSTOMER_KINDS if kind not in _READ),
         customer_kinds="\n\n".join(_section(kind, Event) for kind in CUSTOMER_KINDS),
         control_common=_table(Control, ()),
         control_kinds="\n\n".join(_section(kind, Control) for kind in CONTROL_KINDS),
@@ -176,4 +184,4 @@ def _describe(kind: msgspec.inspect.Type) -> tuple[str, str]:
 def _number(value: float | None) -> str:
     if value is None:
         return ""
-    return f"{value:g}" if isinstance(value, float) else f"{value:,}".replace(",", "\u202f")
+    return f"{value:g}" if isinstance(value, float) else f"{value:,}".replace(",", "_")

@@ -15,6 +15,7 @@ The rules, which `docs/features.md` and the oracle of the tests share:
 - *Baseline* of log1p(amount): read before the event is learned. An amount with |z| > 3, once the weight is 10, is an
   outlier and is not learned. At least five in a row on one side, over at least a day, become the new level: a
   changed customer is accepted, an evening of theft is not. Weights halve in 90 days, in whole days.
+- *Unusual* is approved spending with z > 2; `unusual_count_7d` counts what came before the event.
 - *Unknown* is neutral: ratios 1, z 0, shares and gap at the catalogue's centre.
 """
 
@@ -44,6 +45,8 @@ from features.windows import DAY, HOUR, MONTH, WEEK, add, advance, count_of
 LATE_MAX_MS = 86_400_000
 BASELINE_WEIGHT_MIN = 3.0
 Z_MAX = 20.0
+# Unusual for the customer, and by far not yet an outlier: one says little, several in a week do.
+UNUSUAL_Z = 2.0
 RATIO_UNKNOWN, GAP_UNKNOWN_S = 1.0, 22_025.0
 
 _DAY_MS = 86_400_000
@@ -58,21 +61,25 @@ _H_MS, _D_MS, _W_MS, _M_MS = HOUR.bucket_ms, DAY.bucket_ms, WEEK.bucket_ms, MONT
 _H_BACK, _D_BACK, _W_BACK, _M_BACK = (s.buckets_max - 1 for s in (HOUR, DAY, WEEK, MONTH))
 
 
+TerminalFigures = tuple[float, float, float, float, float, float, float, float, float]
+
+
 class SharedLookup(Protocol):
     """Indicators that cross customers, from the snapshot in force."""
 
-    def terminal(self, terminal_id: str, at_ms: int) -> tuple[float, float, float]:
-        """Transactions per day, fraud rate and freshness of the last known fraud (0..1) of a terminal."""
+    def terminal(self, terminal_id: str, at_ms: int) -> TerminalFigures:
+        """The nine figures of a terminal, in the order of the catalogue."""
 
     def merchant(self, merchant_id: str, at_ms: int) -> tuple[float, float]:
         """Transactions per day and fraud rate of a merchant."""
 
 
-_NEUTRAL_TERMINAL, _NEUTRAL_MERCHANT = (0.0, 0.005, 0.0), (0.0, 0.005)
+_NEUTRAL_TERMINAL: TerminalFigures = (0.0, 0.005, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+_NEUTRAL_MERCHANT = (0.0, 0.005)
 
 
 class _NoShared:
-    def terminal(self, terminal_id: str, at_ms: int) -> tuple[float, float, float]:  # noqa: ARG002
+    def terminal(self, terminal_id: str, at_ms: int) -> TerminalFigures:  # noqa: ARG002
         return _NEUTRAL_TERMINAL
 
     def merchant(self, merchant_id: str, at_ms: int) -> tuple[float, float]:  # noqa: ARG002
@@ -179,13 +186,16 @@ def _spend(row: HotRow, tx: Transaction, shared: SharedLookup) -> list[float] | 
     spent_1h, spent_1d, spent_7d, novel = row.spent_1h, row.spent_1d, row.spent_7d, row.novel_7d
     hour = at // _D_MS
     night = hour % 24 < 6
+    advance(novel, oldest_7d)
+    unusual = novel[3] if novel else 0
     if approved:
         add(spent_1h, at // _H_MS, oldest_1h, 1, amount)
         add(spent_1d, hour, oldest_1d, 1, amount)
         add(spent_7d, at // _W_MS, oldest_7d, 1, amount)
         add(spent_30d, at // _M_MS, oldest_30d, 1, amount)
-        if novelty := int(merchant_new + terminal_new):
-            add(novel, at // _W_MS, oldest_7d, novelty, 0)
+        novelty, is_unusual = int(merchant_new + terminal_new), int(z > UNUSUAL_Z)
+        if novelty or is_unusual:
+            add(novel, at // _W_MS, oldest_7d, novelty, is_unusual)
         learn_amount(row, amount, level, z, at)
         if not row.run:
             channels[place] += SHARE_ONE
@@ -214,8 +224,8 @@ def _spend(row: HotRow, tx: Transaction, shared: SharedLookup) -> list[float] | 
         float(sum_1h), float(sum_1d), float(sum_7d), float(sum_30d),
         float(count_of(row.declined_1d, oldest_1d)),
         mean_ratio, count_1d * days / count_30d if count_30d else RATIO_UNKNOWN,
-        z, max_ratio, night_share, channel_share,
-        merchant_new, terminal_new, device_new, country_new, payee_new, foreign, float(count_of(novel, oldest_7d)),
+        z, max_ratio, float(amount), z, float(unusual), night_share, channel_share,
+        merchant_new, terminal_new, device_new, country_new, payee_new, foreign, float(novel[2] if novel else 0),
         gap, tenure,
         float(count_of(row.login_failed_1d, oldest_1d)),
         _fresh(row.device_change_ms, now, 1), _fresh(row.payee_added_ms, now, 1), _fresh(row.fraud_ms, now, 30),

@@ -190,6 +190,8 @@ class Learner:
                 self._ends[partition] = Cell(end.next_offset, end.reached_ms, end.source_offset)
         for partition, reached_ms in enumerate(self._reached):
             for entry in self._waiting.mature(partition, reached_ms - self.settings.maturity_ms):
+                if live and not entry.label and not entry.blocked:
+                    self._indicators.good_known(entry.terminal_id, entry.merchant_id, entry.event_time_ms)
                 self._mature(entry, lessons, counters)
             counters["events_expired"] += self._waiting.expire(partition, reached_ms - self.settings.retain_ms)
         if live:
@@ -233,7 +235,9 @@ class Learner:
         if live:
             self._changed = True
             if fraud:
-                self._indicators.fraud_known(entry.terminal_id, entry.merchant_id, o.event_time_ms)
+                self._indicators.fraud_known(
+                    entry.terminal_id, entry.merchant_id, entry.event_time_ms, o.event_time_ms
+                )
             elif entry.known_ms >= 0:
                 self._indicators.fraud_withdrawn(entry.terminal_id, entry.merchant_id, entry.known_ms)
         entry.known_ms = o.event_time_ms if fraud else -1

@@ -19,6 +19,7 @@ Floats = NDArray[np.float64]
 CLIP = 5.0
 _LOG_ROWS = np.array([i for i, f in enumerate(CATALOGUE) if f.shape == "log1p"], dtype=np.intp)
 _CENTER = np.array([[float(f.center)] for f in CATALOGUE])
+_LOW = np.array([[0.0 if f.shape == "excess" else -CLIP] for f in CATALOGUE])
 _SCALE = np.array([[float(f.scale)] for f in CATALOGUE])
 
 _LN2 = 0.6931471805599453
@@ -83,7 +84,7 @@ def shape_columns(vectors: Floats) -> Floats:
 
     Returns
     -------
-    ``(shape(x) - center) / scale`` clipped to ±5; flags stay 0 or 1. A row does not depend on the others.
+    ``(shape(x) - center) / scale`` clipped to ±5, `excess` to 0..5; flags stay 0 or 1. A row does not depend on the others.
     """
     if vectors.ndim != 2 or vectors.shape[1] != SIZE:
         raise ValueError(f"expected vectors of shape (n, {SIZE}), found {vectors.shape}: see features/catalogue.py")
@@ -91,7 +92,7 @@ def shape_columns(vectors: Floats) -> Floats:
     columns[_LOG_ROWS] = log1p(columns[_LOG_ROWS])
     columns -= _CENTER
     columns /= _SCALE
-    np.maximum(columns, -CLIP, out=columns)
+    np.maximum(columns, _LOW, out=columns)
     np.minimum(columns, CLIP, out=columns)
     return columns
 

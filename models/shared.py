@@ -7,6 +7,7 @@ fraud counts at the moment it became *known*, never earlier, so that a replay ca
 
 from __future__ import annotations
 
+from bisect import insort
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -20,15 +21,30 @@ PRIOR_RATE, PRIOR_COUNT = 0.005, 20
 FORGET_DAYS = 70
 # Known frauds kept per place; more than this in thirty days changes nothing that matters.
 FRAUDS_MAX = 256
+# A fraud that becomes known after so long without any other begins a new series.
+SERIES_GAP_MS = 14 * DAY_MS
+# One fraud alone is no full share: as if half a good transaction had been seen.
+SHARE_PRIOR = 0.5
+# Good transactions since the latest fraud are counted up to here; beyond it the place is clean.
+GOOD_MAX = 1000
 
 
 class Counts(NamedTuple):
-    """What is known about one place: transactions in 7 and 30 days, frauds in 30, and the last known fraud."""
+    """What is known about one place: transactions and known frauds in 7 and 30 days, and its series of frauds.
+
+    `first_known_ms` begins the present series, `good_since` counts the good ones known since its latest fraud.
+    """
 
     tx_7d: int
     tx_30d: int
     fraud_30d: int
     last_known_ms: int  # -1: none
+    fraud_7d: int = 0
+    first_known_ms: int = -1
+    good_since: int = 0
+
+
+Figures = tuple[float, float, float, float, float, float, float, float, float]
 
 
 class SharedTable:
@@ -36,10 +52,10 @@ class SharedTable:
 
     Examples
     --------
-    >>> table = SharedTable({"t-1": Counts(14, 60, 4, 1_000)}, {})
+    >>> table = SharedTable({"t-1": Counts(14, 60, 4, 1_000, 3, 1_000, 1)}, {})
     >>> table.terminal("t-1", at_ms=1_000)
-    (2.0, 0.05125, 1.0)
-    >>> table.terminal("t-2", at_ms=1_000), table.merchant(None, at_ms=1_000)
+    (2.0, 0.05125, 1.0, 3.0, 4.0, 1.0, 0.5, 0.6666666666666666, 0.0)
+    >>> table.terminal("t-2", at_ms=1_000)[:3], table.merchant(None, at_ms=1_000)
     ((0.0, 0.005, 0.0), (0.0, 0.005))
     """
 
@@ -49,16 +65,28 @@ class SharedTable:
         self.terminals = terminals
         self.merchants = merchants
 
-    def terminal(self, terminal_id: str | None, at_ms: int) -> tuple[float, float, float]:
-        """(transactions per day, fraud rate 0..1, freshness of the last known fraud 0..1) at event time `at_ms`."""
+    def terminal(self, terminal_id: str | None, at_ms: int) -> Figures:
+        """The figures of a terminal at event time `at_ms`.
+
+        Returns
+        -------
+        Transactions per day; fraud rate 0..1; freshness of the last known fraud 0..1; frauds that became known in 7
+        and in 30 days; good transactions known since the latest fraud; 0.5 to that power; the share of frauds of 7
+        days among these and the good ones since; days since the present series began. Without frauds all but the
+        first two are 0.
+        """
         counts = self.terminals.get(terminal_id) if terminal_id else None
         if counts is None:
-            return (0.0, PRIOR_RATE, 0.0)
-        tx_7d, tx_30d, fraud_30d, last_ms = counts
+            return (0.0, PRIOR_RATE, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+        tx_7d, tx_30d, fraud_30d, last_ms, fraud_7d, first_ms, good = counts
         rate = (fraud_30d + PRIOR_RATE * PRIOR_COUNT) / (tx_30d + PRIOR_COUNT)
-        age_ms = at_ms - last_ms if at_ms > last_ms else 0
-        recent = 0.0 if last_ms < 0 else 0.5 ** (age_ms / RECENT_HALF_LIFE_MS)
-        return (tx_7d / TRAFFIC_DAYS, rate if rate < 1.0 else 1.0, recent)
+        traffic, rate = tx_7d / TRAFFIC_DAYS, rate if rate < 1.0 else 1.0
+        if last_ms < 0:
+            return (traffic, rate, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+        recent = 0.5 ** ((at_ms - last_ms if at_ms > last_ms else 0) / RECENT_HALF_LIFE_MS)
+        age = (at_ms - first_ms if at_ms > first_ms else 0) / DAY_MS
+        share = fraud_7d / (fraud_7d + good + SHARE_PRIOR)
+        return (traffic, rate, recent, float(fraud_7d), float(fraud_30d), float(good), 0.5**good, share, age)
 
     def merchant(self, merchant_id: str | None, at_ms: int) -> tuple[float, float]:  # noqa: ARG002
         """(transactions per day, fraud rate 0..1); `at_ms` as for `terminal`, the figures move with snapshots."""
@@ -75,6 +103,9 @@ class _Place:
     days: list[int] = field(default_factory=list)
     txs: list[int] = field(default_factory=list)
     frauds: list[int] = field(default_factory=list)
+    # Event time of the latest fraud known, and how many later transactions are known to be good.
+    fraud_ms: int = -1
+    good: int = 0
 
     def add_tx(self, day: int) -> None:
         if self.days and self.days[-1] == day:
@@ -94,13 +125,33 @@ class _Place:
         del self.days[:keep], self.txs[:keep]
         keep = sum(1 for ms in self.frauds if ms // DAY_MS <= today - FORGET_DAYS)
         del self.frauds[:keep]
+        if not self.frauds:
+            self.fraud_ms, self.good = -1, 0
+
+    def know_fraud(self, event_time_ms: int, known_ms: int) -> None:
+        insort(self.frauds, known_ms)
+        del self.frauds[:-FRAUDS_MAX]
+        if event_time_ms > self.fraud_ms:
+            self.fraud_ms, self.good = event_time_ms, 0
+
+    def know_good(self, event_time_ms: int) -> bool:
+        counts = bool(self.frauds) and event_time_ms > self.fraud_ms and self.good < GOOD_MAX
+        self.good += counts
+        return counts
 
     def counts(self, today: int) -> Counts:
+        first = -1
+        for place, known_ms in enumerate(self.frauds):
+            if not place or known_ms - self.frauds[place - 1] > SERIES_GAP_MS:
+                first = known_ms
         return Counts(
             sum(n for d, n in zip(self.days, self.txs, strict=True) if d > today - TRAFFIC_DAYS),
             sum(n for d, n in zip(self.days, self.txs, strict=True) if d > today - FRAUD_DAYS),
             sum(1 for ms in self.frauds if ms // DAY_MS > today - FRAUD_DAYS),
             self.frauds[-1] if self.frauds else -1,
+            sum(1 for ms in self.frauds if ms // DAY_MS > today - TRAFFIC_DAYS),
+            first,
+            self.good,
         )
 
 
@@ -125,6 +176,12 @@ class _Places:
             self._touched.pop(oldest, None)
             self.evicted += 1
         return place
+
+    def know_good(self, place_id: str, event_time_ms: int) -> None:
+        # Neither makes a place nor keeps one from eviction: it is old news.
+        place = self.places.get(place_id)
+        if place is not None and place.know_good(event_time_ms):
+            self._touched[place_id] = None
 
     def table(self, today: int) -> dict[str, Counts]:
         # Within a day only touched places change; a new day moves every window.
@@ -167,22 +224,27 @@ class SharedIndicators:
             if place_id:
                 places.touch(place_id).add_tx(event_time_ms // DAY_MS)
 
-    def fraud_known(self, terminal_id: str | None, merchant_id: str | None, known_ms: int) -> None:
-        """Count one fraud at the moment it became known."""
+    def fraud_known(
+        self, terminal_id: str | None, merchant_id: str | None, event_time_ms: int, known_ms: int
+    ) -> None:
+        """Count one fraud of `event_time_ms` at the moment it became known."""
         for places, place_id in ((self._terminals, terminal_id), (self._merchants, merchant_id)):
             if place_id:
-                frauds = places.touch(place_id).frauds
-                frauds.append(known_ms)
-                frauds.sort()
-                del frauds[:-FRAUDS_MAX]
+                places.touch(place_id).know_fraud(event_time_ms, known_ms)
+
+    def good_known(self, terminal_id: str | None, merchant_id: str | None, event_time_ms: int) -> None:
+        """Count one transaction nobody complained about until its label was mature; matters where fraud is known."""
+        for places, place_id in ((self._terminals, terminal_id), (self._merchants, merchant_id)):
+            if place_id:
+                places.know_good(place_id, event_time_ms)
 
     def fraud_withdrawn(self, terminal_id: str | None, merchant_id: str | None, known_ms: int) -> None:
         """Take back a fraud counted at `known_ms`, because a later outcome says it was none."""
         for places, place_id in ((self._terminals, terminal_id), (self._merchants, merchant_id)):
             if place_id:
-                frauds = places.touch(place_id).frauds
-                if known_ms in frauds:
-                    frauds.remove(known_ms)
+                place = places.touch(place_id)
+                if known_ms in place.frauds:
+                    place.frauds.remove(known_ms)
 
     def table(self, as_of_ms: int) -> SharedTable:
         """An immutable copy as of event time `as_of_ms`; O(places touched), O(places) once a day."""
@@ -204,13 +266,13 @@ class SharedIndicators:
 
 
 def _dump(places: _Places) -> list[Any]:
-    rows = [[place_id, p.days, p.txs, p.frauds] for place_id, p in places.places.items()]
+    rows = [[place_id, p.days, p.txs, p.frauds, p.fraud_ms, p.good] for place_id, p in places.places.items()]
     return [places.evicted, places._today, list(places._touched), rows]
 
 
 def _load(places: _Places, data: list[Any]) -> None:
     places.evicted, today, touched, rows = data
-    places.places = {place_id: _Place(days, txs, frauds) for place_id, days, txs, frauds in rows}
+    places.places = {place_id: _Place(*place) for place_id, *place in rows}
     places._today = today
     places._touched = dict.fromkeys(touched)
     # The cached table is a pure function of the counts: what was not touched since is as it was on that day.

@@ -75,6 +75,9 @@ class _Places(Struct, array_like=True):
     tx_30d: list[int]
     fraud_30d: list[int]
     last_known_ms: list[int]
+    fraud_7d: list[int]
+    first_known_ms: list[int]
+    good_since: list[int]
 
 
 class _Body(Struct, array_like=True):
@@ -241,10 +244,10 @@ def _decode_body(data: bytes, version: int) -> Snapshot:
 def _pack_places(places: dict[str, Counts]) -> _Places:
     # Sorted, so that the bytes do not tell in which order the learner met them; by column, so that they shrink.
     rows = sorted(places.items())
-    columns = [list(column) for column in zip(*(counts for _, counts in rows), strict=True)] or [[], [], [], []]
+    columns = [list(column) for column in zip(*(counts for _, counts in rows), strict=True)] or [[] for _ in Counts._fields]
     return _Places([place_id for place_id, _ in rows], *columns)
 
 
 def _unpack_places(places: _Places) -> dict[str, Counts]:
-    columns = (places.tx_7d, places.tx_30d, places.fraud_30d, places.last_known_ms)
+    columns = [getattr(places, name) for name in Counts._fields]
     return dict(zip(places.ids, map(Counts, *columns), strict=True))

@@ -28,6 +28,7 @@ from streams.settings import Settings
 
 log = logging.getLogger(__name__)
 
+_LOOK_S = 0.02
 SNAPSHOT_KEY, POLICY_KEY, CHECKPOINT_KEY = b"snapshot/", b"policy/", b"checkpoint/"
 
 
@@ -64,8 +65,10 @@ class StreamTime:
         latest = max(mark for mark, _since in self._marks.values())
         reached = min(active) if active else -1
         wall_ms = int((now_s - settings.idle_after_s) * 1000)
-        if 0 <= wall_ms - latest <= settings.live_within_s * 1000:
-            reached = max(reached, wall_ms)
+        # A partition that still catches up must not meet a tick ahead of its events.
+        behind_ms = wall_ms - (reached if active else latest)
+        if wall_ms >= latest and behind_ms <= settings.live_within_s * 1000:
+            reached = wall_ms
         return reached
 
 
@@ -140,6 +143,14 @@ class Bulletin:
                 "is the broker well?"
             )
 
+    def stream_time_ms(self, now_s: float) -> int:
+        """Stream time at wall time `now_s`; -1 while nothing is known."""
+        return self.time.now_ms(now_s)
+
+    def note_watermark(self, partition: int, watermark_ms: int, now_s: float) -> None:
+        """An owned partition's own watermark, known here before the topic has it."""
+        self.time.advance(partition, watermark_ms, now_s)
+
     def check(self) -> None:
         """Raise what stopped the reading, if anything did."""
         if self._task is not None and self._task.done() and not self._task.cancelled():
@@ -168,6 +179,27 @@ class Bulletin:
                 await asyncio.wait_for(self.changed.wait(), min(left, 0.5))
             self.check()
         return True
+
+    async def catch_up(self, timeout_s: float) -> None:
+        """Wait until everything that was in the models topic when this was called has been read, or time is up."""
+        consumer, models = self._consumer, TopicPartition(self.settings.topic_models, 0)
+        if consumer is None:
+            return
+        deadline = time.monotonic() + timeout_s
+        answered = consumer.last_poll_timestamp(models)
+        # The first answer from here on may have been under way already; the second one was asked for afterwards.
+        answers = 0
+        while time.monotonic() < deadline:
+            await asyncio.sleep(_LOOK_S)
+            self.check()
+            latest = consumer.last_poll_timestamp(models)
+            answers += latest != answered
+            answered = latest
+            if answers >= 2:
+                end = consumer.last_stable_offset(models)
+                end = consumer.highwater(models) if end is None or end < 0 else end
+                if end is None or await consumer.position(models) >= end:
+                    return
 
     async def _follow(self, consumer: AIOKafkaConsumer) -> None:
         while True:

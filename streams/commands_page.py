@@ -11,16 +11,17 @@ from streams.cli import COMMANDS, parser_of
 _HEAD = """\
 # Commands
 
-Written from `streams/cli/` by `streams.commands_page.to_markdown()`; a test holds this page to it. After a change, write
-the page anew: `python -m streams.pages`. `riskshift COMMAND --help` shows the same in a terminal.
+Written from `streams/cli/` by `streams.commands_page.to_markdown()`; a test holds this page to it. After a change,
+write the page anew: `python -m streams.pages`. `riskshift COMMAND --help` shows the same in a terminal.
 
 | command | what it does |
 |---|---|
 {index}
 
-Every command takes `--broker HOST:PORT` (default: the setting `broker`) and `--json` (one JSON object a line on standard
-output; an error is `{{"error": ...}}` there and one sentence on standard error). Exit status: 0 done, 1 failed, 2 wrong usage,
-130 stopped by Ctrl-C before it was done. Times are durations such as `30s 15m 6h 7d` or ISO dates, UTC.
+Every command takes `--broker HOST:PORT` (default: the setting `broker`) and `--json` (one JSON object a line on
+standard output; an error is `{{"error": ...}}` there and one sentence on standard error). Exit status: 0 done,
+1 failed, 2 wrong usage, 130 stopped by Ctrl-C before it was done. Times are durations such as `30s 15m 6h 7d` or
+ISO dates, UTC.
 
 {sections}
 """
@@ -71,7 +72,8 @@ def _tables(parser: argparse.ArgumentParser) -> Iterator[str]:
 def _names(action: argparse.Action) -> str:
     metavar = action.metavar if isinstance(action.metavar, str) else None
     if metavar is None and action.choices is not None:
-        metavar = "\\|".join(str(choice) for choice in action.choices)
+        metavar = "|".join(str(choice) for choice in action.choices)
+    metavar = metavar and metavar.replace("|", "\\|")
     if not action.option_strings:
         return f"`{metavar or action.dest}`"
     takes = action.nargs != 0

@@ -14,13 +14,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Sequence
 from types import TracebackType
+from typing import Any
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 from aiokafka.producer import sender
 
 from streams.dispositions import Headers, Output
-from streams.errors import BrokerError
+from streams.errors import BrokerError, StateError
 from streams.rows import META_KEY
 from streams.settings import Settings
 
@@ -48,6 +49,8 @@ class PartitionLog:
         self.settings = settings
         self.transactional = transactional
         self.lock = asyncio.Lock()
+        # Without a fence: where my next row must land, or another owner is writing too.
+        self._changelog_end: int | None = None
         fence = {"transactional_id": f"{settings.topic_prefix}-{name}"} if transactional else {}
         self._producer = AIOKafkaProducer(
             bootstrap_servers=settings.broker,
@@ -83,7 +86,7 @@ class PartitionLog:
 
     async def commit(
         self, partition: int, output: Output, next_offset: int | None, extra: Sequence[tuple[str, Item]] = ()
-    ) -> None:
+    ) -> int | None:
         """Make one batch's output durable; returns only when it is.
 
         Parameters
@@ -97,48 +100,62 @@ class PartitionLog:
         extra
             (topic, item) pairs that go along (the watermark).
 
+        Returns
+        -------
+        Changelog offset after the batch's last row; None when it had no rows.
+
         Raises
         ------
-        KafkaError, TimeoutError
-            When it did not become durable: the process must end, as memory is ahead of the log.
+        KafkaError, TimeoutError, StateError
+            When it did not become durable, or somebody else writes rows: the process must end, as memory is
+            ahead of the log. A commit that timed out may still happen: never try again.
         """
         timeout_s = self.settings.request_timeout_s
         async with self.lock:
             if self.transactional:
-                await asyncio.wait_for(self._commit_transaction(partition, output, next_offset, extra), timeout_s)
-            else:
-                await asyncio.wait_for(self._commit_in_order(partition, output, extra), timeout_s)
+                return await asyncio.wait_for(
+                    self._commit_transaction(partition, output, next_offset, extra), timeout_s
+                )
+            return await asyncio.wait_for(self._commit_in_order(partition, output, extra), timeout_s)
 
     async def _commit_transaction(
         self, partition: int, output: Output, next_offset: int | None, extra: Sequence[tuple[str, Item]]
-    ) -> None:
+    ) -> int | None:
         producer = self._producer
         await producer.begin_transaction()
+        rows = await self._send(self.settings.topic_rows, partition, _rows(output))
         pending = await self._send_said(partition, output)
-        pending += await self._send(self.settings.topic_rows, partition, _rows(output))
         for topic, item in extra:
             pending += await self._send(topic, partition, (item,))
-        for acknowledged in pending:
-            await acknowledged
+        # Every one of them: a batch that failed does not fail the transaction by itself.
+        await asyncio.gather(*rows, *pending)
+        # One after the other: the broker verifies records and offsets with its transaction coordinator, and when
+        # both are under way for one producer it refuses the second, which costs the client's retry of 100 ms.
         if next_offset is not None:
             source = TopicPartition(self.settings.topic_events, partition)
             await producer.send_offsets_to_transaction({source: next_offset}, self.settings.topic_prefix)
         await producer.commit_transaction()
+        return _position(rows, output)
 
-    async def _commit_in_order(self, partition: int, output: Output, extra: Sequence[tuple[str, Item]]) -> None:
-        for pending in (
-            await self._send_said(partition, output),
-            await self._send(self.settings.topic_rows, partition, _rows(output)),
-        ):
-            for acknowledged in pending:
-                await acknowledged
+    async def _commit_in_order(self, partition: int, output: Output, extra: Sequence[tuple[str, Item]]) -> int | None:
+        await asyncio.gather(*await self._send_said(partition, output))
+        rows = await self._send(self.settings.topic_rows, partition, _rows(output))
+        await asyncio.gather(*rows)
         for topic, item in extra:
-            for acknowledged in await self._send(topic, partition, (item,)):
-                await acknowledged
+            await asyncio.gather(*await self._send(topic, partition, (item,)))
+        if rows:
+            first = rows[0].result().offset
+            if self._changelog_end is not None and first != self._changelog_end:
+                raise StateError(
+                    f"expected to write row {self._changelog_end} of {self.settings.topic_rows}[{partition}], "
+                    f"wrote {first}: somebody else writes it; one of the two ends"
+                )
+            self._changelog_end = _position(rows, output)
+        return self._changelog_end if rows else None
 
-    async def _send_said(self, partition: int, output: Output) -> list[asyncio.Future[object]]:
+    async def _send_said(self, partition: int, output: Output) -> list[asyncio.Future[Any]]:
         settings = self.settings
-        pending: list[asyncio.Future[object]] = []
+        pending: list[asyncio.Future[Any]] = []
         for topic, items in (
             (settings.topic_alerts, output.alerts),
             (settings.topic_risk_changes, output.risk_changes),
@@ -148,10 +165,10 @@ class PartitionLog:
             pending += await self._send(topic, partition, items)
         return pending
 
-    async def _send(self, topic: str, partition: int, items: Iterable[Item]) -> list[asyncio.Future[object]]:
+    async def _send(self, topic: str, partition: int, items: Iterable[Item]) -> list[asyncio.Future[Any]]:
         """Hand records over in packed batches; returns the futures of their acknowledgements."""
         producer = self._producer
-        pending: list[asyncio.Future[object]] = []
+        pending: list[asyncio.Future[Any]] = []
         batch = producer.create_batch()
         for key, value, headers in items:
             if batch.append(key=key, value=value, timestamp=None, headers=list(headers)) is None:
@@ -198,3 +215,11 @@ def _rows(output: Output) -> Iterable[Item]:
             yield key, value, ()
     if meta is not None:
         yield META_KEY, meta, ()
+
+
+def _position(acknowledged: Sequence[asyncio.Future[Any]], output: Output) -> int | None:
+    """Changelog offset after the rows: the last batch's first offset, and what is not in the batches before it."""
+    if not acknowledged:
+        return None
+    first: int = acknowledged[0].result().offset
+    return first + len(output.rows)

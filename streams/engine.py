@@ -16,13 +16,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from heapq import heapify, heappop, heappush
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from msgspec import UNSET
 
 from alerts.shift import Assessor, Change, Facts
+from alerts.state import next_due as risk_next_due
 from features import credit, hot
 from features.catalogue import FEATURE_VERSION
 from features.credit import Signal
@@ -55,6 +55,7 @@ from streams.dispositions import (
     top_reasons,
     transaction_fields,
 )
+from streams.memory_rows import MemoryRows, Rows
 from streams.rows import META_KEY, CustomerRow, PartitionMeta, pack, state_bytes, unpack, unpack_meta
 
 
@@ -109,18 +110,31 @@ class Engine:
         Where model and policy versions are looked up.
     model_version, policy_version
         In force until the first switch; a restored partition brings its own.
+    rows
+        Where customers' rows are kept; in memory when left out.
+    binding
+        Cluster, input topic and partition count the offsets belong to; kept with the rows, not used here.
     """
 
     def __init__(
-        self, partition: int, partitions: int, topic: str, library: Library, *, model_version: int, policy_version: str
+        self,
+        partition: int,
+        partitions: int,
+        topic: str,
+        library: Library,
+        *,
+        model_version: int,
+        policy_version: str,
+        rows: Rows | None = None,
+        binding: str = "",
     ) -> None:
         self.topic = topic
-        self.meta = PartitionMeta(partition, partitions, model_version=model_version, policy_version=policy_version)
-        self.rows: dict[str, CustomerRow] = {}
+        self.meta = PartitionMeta(
+            partition, partitions, model_version=model_version, policy_version=policy_version, binding=binding
+        )
+        self.rows: Rows = MemoryRows() if rows is None else rows
         self.rejected = 0
         self._library = library
-        self._credit_due: list[tuple[int, str]] = []
-        self._risk_due: list[tuple[int, str]] = []
         self._touched: dict[str, CustomerRow] = {}
         # Steps of pass 3; a record that needs no score (duplicate, late) waits among them as a finished decision.
         self._steps: list[_Step | Item] = []
@@ -174,12 +188,12 @@ class Engine:
 
     def snapshot(self) -> dict[bytes, bytes]:
         """Every row packed, the partition's own under `META_KEY`."""
-        rows = {customer_id.encode(): pack(row) for customer_id, row in sorted(self.rows.items())}
+        rows = {customer_id.encode(): pack(row) for customer_id, row in self.rows.items()}
         rows[META_KEY] = pack(self.meta)
         return rows
 
     def restore(self, rows: Mapping[bytes, bytes]) -> None:
-        """Take over packed rows in place of the present state.
+        """Take over packed rows in place of the present state, in memory.
 
         Raises
         ------
@@ -188,25 +202,22 @@ class Engine:
         KeyError
             When the versions in force are not in the library.
         """
-        self.rows = {}
+        memory = MemoryRows()
         for key, value in rows.items():
-            if key == META_KEY:
-                self.meta = unpack_meta(value, f"partition {self.meta.partition}")
-            else:
-                self.rows[key.decode()] = unpack(value, f"row {key!r}")
-        self._credit_due = [
-            (due, c) for c, row in self.rows.items() if (due := credit.next_due(row.credit)) is not None
-        ]
-        heapify(self._credit_due)
+            if key != META_KEY:
+                memory.put(key.decode(), unpack(value, f"row {key!r}"))
+        self.rows = memory
+        if META_KEY in rows:
+            self.resume(rows[META_KEY])
+
+    def resume(self, packed_meta: bytes) -> None:
+        """Go on where the partition's own row says; raises like `restore`."""
+        self.meta = unpack_meta(packed_meta, f"partition {self.meta.partition}")
         self._use_versions()
-        self._risk_due = [
-            (due, c) for c, row in self.rows.items() if (due := self._assessor.next_due(row.risk)) is not None
-        ]
-        heapify(self._risk_due)
 
     def state(self) -> Iterable[tuple[str, bytes]]:
         """(customer, row bytes without offsets), sorted by customer: what a state hash is made of."""
-        return ((customer_id, state_bytes(row)) for customer_id, row in sorted(self.rows.items()))
+        return ((customer_id, state_bytes(row)) for customer_id, row in self.rows.items())
 
     # --- pass 1: features -------------------------------------------------------------------------------
 
@@ -227,7 +238,7 @@ class Engine:
         customer_id = event.customer_id
         row = self.rows.get(customer_id)
         if row is None:
-            row = self.rows[customer_id] = CustomerRow()
+            row = self.rows.create(customer_id)
         elif offset <= row.applied_offset:
             # Only where the broker has no transactions: this row was written, the partition's own was not.
             return
@@ -239,14 +250,11 @@ class Engine:
         if not row.hot.remember(event.event_id):
             self._steps.append(decided(self.meta, "duplicate", event, offset, customer_id, {}))
             return
-        due = credit.next_due(row.credit)
-        signals = _fire_credit(row, at_ms) if due is not None and due <= at_ms else []
+        signals = _fire_credit(row, at_ms) if 0 <= row.credit_due_ms <= at_ms else []
         vector = hot.update(row.hot, event, self._model.shared)
         changed = credit.apply(row.credit, event)
         if changed or signals:
-            after = credit.next_due(row.credit)
-            if after is not None and after != due:
-                heappush(self._credit_due, (after, customer_id))
+            row.credit_due_ms = _or_never(credit.next_due(row.credit))
         row.applied_offset = offset
         self._touched[customer_id] = row
         if at_ms > self.meta.watermark_ms:
@@ -289,31 +297,19 @@ class Engine:
             out.decisions.append(controlled(self.meta, control, offset))
 
     def _wake(self, tick: Tick, out: Output) -> None:
-        """Fire what is due by the tick: customers in order of due time, so a heap's ties cannot matter."""
-        position = self.meta.applied_offset
-        due_of: dict[str, int] = {}
-        for heap, next_due in ((self._credit_due, self._credit_next), (self._risk_due, self._risk_next)):
-            while heap and heap[0][0] <= tick.event_time_ms:
-                due, customer_id = heappop(heap)
-                row = self.rows.get(customer_id)
-                if row is None or next_due(row) != due:
-                    continue  # a stale entry: the timer moved since, and has an entry of its own
-                due_of[customer_id] = min(due, due_of.get(customer_id, due))
-        for customer_id, _due in sorted(due_of.items(), key=lambda item: (item[1], item[0])):
-            row = self.rows[customer_id]
-            signals = _fire_credit(row, tick.event_time_ms)
-            after = credit.next_due(row.credit)
-            if after is not None:
-                heappush(self._credit_due, (after, customer_id))
+        """Fire what is due by the tick: customers in order of due time, then of name."""
+        position, until = self.meta.applied_offset, tick.event_time_ms
+        for _due_ms, customer_id in self.rows.due(until):
+            row = self.rows.get(customer_id)
+            if row is None:
+                continue
+            signals = []
+            if 0 <= row.credit_due_ms <= until:
+                signals = _fire_credit(row, until)
+                row.credit_due_ms = _or_never(credit.next_due(row.credit))
             self._touched[customer_id] = row
             self._steps.append(_Step(position, customer_id, row, tick, signals))
         self._settle(out)
-
-    def _credit_next(self, row: CustomerRow) -> int | None:
-        return credit.next_due(row.credit)
-
-    def _risk_next(self, row: CustomerRow) -> int | None:
-        return self._assessor.next_due(row.risk)
 
     # --- passes 2 and 3: scores, shifts -------------------------------------------------------------------
 
@@ -338,8 +334,7 @@ class Engine:
         event, row = step.event, step.row
         risk, assessor = row.risk, self._assessor
         changes: list[Change | None] = []
-        due_before = assessor.next_due(risk)
-        self._fire(step, due_before, changes)
+        self._fire(step, changes)
         fields: dict[str, Any] = {}
         if isinstance(event, Transaction):
             fields |= transaction_fields(event)
@@ -383,14 +378,16 @@ class Engine:
             )
             fields["pd_12m"] = step.standing.score.pd_12m
             fields["grade"] = risk.grade or UNSET
-        due_after = assessor.next_due(risk)
-        if due_after is not None and due_after != due_before:
-            heappush(self._risk_due, (due_after, step.customer_id))
+        due_ms = _earliest(row.credit_due_ms, _or_never(risk_next_due(risk)))
+        if due_ms != row.due_ms:
+            row.due_ms = due_ms
+            self.rows.due_changed(step.customer_id, row)
         self._emit(step, [change for change in changes if change is not None], fields, out)
 
-    def _fire(self, step: _Step, risk_due: int | None, changes: list[Change | None]) -> None:
+    def _fire(self, step: _Step, changes: list[Change | None]) -> None:
         """What fell due before this event, in due order, each as of its own due time: signals and expiries."""
         risk, until = step.row.risk, step.event.event_time_ms
+        risk_due = risk_next_due(risk)
         for signal, standing in step.signals:
             if risk_due is not None and risk_due <= signal.due_ms:
                 risk_due = self._expire(step, signal.due_ms, changes)
@@ -399,13 +396,13 @@ class Engine:
             changes.append(
                 self._assessor.signal(risk, facts, signal.kind, signal.due_ms, signal.ref, score=credit_score)
             )
-            risk_due = self._assessor.next_due(risk)
+            risk_due = risk_next_due(risk)
         if risk_due is not None and risk_due <= until:
             self._expire(step, until, changes)
 
     def _expire(self, step: _Step, until_ms: int, changes: list[Change | None]) -> int | None:
         assessor, risk = self._assessor, step.row.risk
-        while (due := assessor.next_due(risk)) is not None and due <= until_ms:
+        while (due := risk_next_due(risk)) is not None and due <= until_ms:
             facts = Facts(step.customer_id, step.event.event_id, due, model_version=self.meta.model_version)
             changes.append(assessor.expire(risk, due, facts))
         return due
@@ -466,3 +463,14 @@ def _facility(row: CustomerRow, event: Event) -> tuple[str, int] | None:
         if facility_id and facility.facility_id == facility_id:
             return facility_id, facility.days_past_due(event.event_time_ms)
     return None
+
+
+def _or_never(due_ms: int | None) -> int:
+    return -1 if due_ms is None else due_ms
+
+
+def _earliest(first_ms: int, second_ms: int) -> int:
+    """The earlier of two due times, of which -1 is never."""
+    if first_ms < 0 or second_ms < 0:
+        return max(first_ms, second_ms)
+    return min(first_ms, second_ms)

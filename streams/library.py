@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from pathlib import Path
 
+from alerts.errors import PolicyError
 from alerts.policy import DEFAULT_PATH, Policy, parse_policy
 from alerts.shift import Assessor
 from models.snapshot import LoadedSnapshot, initial_snapshot, unpack
@@ -43,7 +44,10 @@ class VersionLibrary:
         self.refused = 0
         self._initial = LoadedSnapshot(initial_snapshot())
         self.policy_source = _read(policy_path or DEFAULT_PATH)
-        self.policy = parse_policy(self.policy_source)
+        try:
+            self.policy = parse_policy(self.policy_source)
+        except PolicyError as error:
+            raise SettingError(f"{policy_path or DEFAULT_PATH}: {error}") from None
         self.add_policy(self.policy)
 
     def model(self, version: int) -> LoadedSnapshot:
@@ -74,12 +78,17 @@ class VersionLibrary:
         models.errors.SnapshotError
             When it is not signed with our key or was altered; it is counted and nothing changes.
         StateError
-            When it is another version than its name says.
+            When it is another version than its name says, or the version is known with other content.
         """
         try:
             snapshot = unpack(chunks, self._key)
             if snapshot.version != version:
                 raise StateError(f"expected snapshot {version}, found {snapshot.version} under its name: it is refused")
+            if self._packed.get(version, chunks) != chunks:
+                raise StateError(
+                    f"model version {version} is already in use with other content: the first one stays; "
+                    "check that one learner alone writes to this deployment's models topic"
+                )
         except Exception:
             self.refused += 1
             raise

@@ -15,20 +15,30 @@ from features.errors import RowError
 from features.row import CreditRow, HotRow
 
 ROW_VERSION = 1
-META_KEY = b"\0meta"
+# Not UTF-8, so that no customer_id can be the same key.
+META_KEY = b"\xffmeta"
 
 
 class CustomerRow(msgspec.Struct, array_like=True, gc=False):
-    """Everything kept about one customer; `applied_offset` is the last input offset that changed it."""
+    """Everything kept about one customer.
+
+    `applied_offset` is the last input offset that changed it; `due_ms` the earliest of its timers, `credit_due_ms`
+    that of its credit timers, -1 for none: derived from the rest, kept because asking costs more than keeping.
+    """
 
     applied_offset: int = -1
+    due_ms: int = -1
+    credit_due_ms: int = -1
     hot: HotRow = msgspec.field(default_factory=HotRow)
     credit: CreditRow = msgspec.field(default_factory=CreditRow)
     risk: RiskState = msgspec.field(default_factory=RiskState)
 
 
 class PartitionMeta(msgspec.Struct, array_like=True, gc=False):
-    """What one partition itself remembers: how far it is, which time it is, which versions are in force."""
+    """What one partition itself remembers: how far it is, which time it is, which versions are in force.
+
+    `binding` names the cluster, input topic and partition count that the offsets belong to.
+    """
 
     partition: int
     partitions: int
@@ -38,6 +48,7 @@ class PartitionMeta(msgspec.Struct, array_like=True, gc=False):
     world_offset: int = -1
     model_version: int = 0
     policy_version: str = ""
+    binding: str = ""
 
 
 _encoder = msgspec.msgpack.Encoder()

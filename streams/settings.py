@@ -54,8 +54,8 @@ class Settings:
     idle_after_s: float = _setting(
         10.0, "a partition without progress for so long no longer holds stream time back", low=1, high=3600
     )
-    customers_max: int = _setting(
-        2_000_000, "customers one worker holds in memory; beyond it stops and says so", low=1_000
+    rows_cached_max: int = _setting(
+        100_000, "customers' rows one partition holds in memory; the others are on local disk", low=100, high=10_000_000
     )
     learn_every_ms: int = _setting(60_000, "grid of event time on which the learner's partitions meet", low=1_000)
     label_maturity_ms: int = _setting(7 * 86_400_000, "no report of fraud for so long counts as good", low=0)
@@ -184,7 +184,7 @@ def _parse(spec: dataclasses.Field[Any], text: str, origin: str) -> object:
 
 def _check(spec: dataclasses.Field[Any], value: object, origin: str) -> object:
     kind = type(spec.default)
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+    if kind is float and isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**53:
         value = float(value)
     if not isinstance(value, kind) or isinstance(value, bool):
         raise SettingError(f"{origin}: expected {kind.__name__} for {spec.name}, found {value!r}")
@@ -201,7 +201,7 @@ def _check(spec: dataclasses.Field[Any], value: object, origin: str) -> object:
 def _check_together(settings: Settings) -> None:
     for address in settings.broker.split(","):
         host, _, port = address.strip().rpartition(":")
-        if not host or not port.isdigit() or not 0 < int(port) < 65_536:
+        if not host or not (port.isascii() and port.isdigit()) or not 0 < int(port) < 65_536:
             raise SettingError(f"broker: expected HOST:PORT, found {address.strip()!r}; for example 127.0.0.1:9092")
     if not re.fullmatch(r"[A-Za-z0-9._-]{1,100}", settings.topic_prefix):
         raise SettingError(

@@ -15,8 +15,8 @@ change, write the page anew: `python -m streams.pages`.
 
 Each setting has one name. From strongest to weakest: an option of the command (`--broker`, `--state` for `home`,
 `--policy`, `--topic-prefix`), the environment (`RISKSHIFT_` and the name in capitals), the file, the default. The
-file is TOML, `riskshift.toml` in the working directory or the one that `RISKSHIFT_CONFIG` names. All workers and the learner of a
-deployment need the same values.
+file is TOML, `riskshift.toml` in the working directory or the one that `RISKSHIFT_CONFIG` names. All workers
+and the learner of a deployment need the same values.
 
 ```toml
 # riskshift.toml
@@ -35,8 +35,8 @@ Units are last in a name: `_s` seconds, `_ms` milliseconds, `_bytes` bytes, `_ma
 |---|---|---|---|---|
 {rows}
 
-Held together: `heartbeat_s` is at most a third of `session_timeout_s`, and that is at most `request_timeout_s`. `broker` is
-one or more HOST:PORT with commas; `topic_prefix` holds letters, digits, dot, underscore and dash.
+Held together: `heartbeat_s` is at most a third of `session_timeout_s`, and that is at most `request_timeout_s`.
+`broker` is one or more HOST:PORT with commas; `topic_prefix` holds letters, digits, dot, underscore and dash.
 """
 
 

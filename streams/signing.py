@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import secrets
+import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 from streams.errors import SettingError
@@ -21,14 +23,8 @@ def signing_key(path: Path) -> bytes:
     """
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        try:
-            # Several processes may start at once: one creates, the others read.
-            descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-        except FileExistsError:
-            pass
-        else:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(secrets.token_hex(32).encode())
+        if not path.exists():
+            _make(path)
         if path.stat().st_mode & 0o077:
             raise SettingError(
                 f"{path}: expected a key only its owner can read, found wider permissions: chmod 600 {path}"
@@ -44,3 +40,15 @@ def signing_key(path: Path) -> bytes:
             f"{path}: expected a key of at least {KEY_BYTES_MIN} bytes, found {len(key)}: remove the file"
         )
     return key
+
+
+def _make(path: Path) -> None:
+    """Several processes may start at once: the first whole file gets the name, the others read that one."""
+    descriptor, draft = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(secrets.token_hex(32).encode())
+        with suppress(FileExistsError):
+            os.link(draft, path)
+    finally:
+        os.unlink(draft)

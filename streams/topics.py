@@ -247,3 +247,15 @@ def _create(admin: Any, name: str, options: dict[str, Any]) -> bool:
     except KafkaError as error:
         raise TopicError(f"the broker refused to create {name}: {type(error).__name__}: {error}") from None
     return True
+
+
+def binding(broker: str, prefix: str = DEFAULT_PREFIX) -> str:
+    """What the workers' state belongs to: ``cluster/input topic/partitions``, by the broker's own ids.
+
+    A topic that was deleted and made again, another cluster and another partition count all give another one.
+    """
+    name = f"{prefix}.events"
+    with _admin(broker) as admin:
+        cluster = admin.describe_cluster()["cluster_id"]
+        topic = admin.describe_topics([name])[0]
+    return f"{cluster}/{topic['topic_id']}/{len(topic['partitions'])}"

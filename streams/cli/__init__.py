@@ -12,6 +12,7 @@ import json
 import os
 import sys
 from types import ModuleType
+from typing import NoReturn
 
 from features.errors import RiskshiftError
 
@@ -26,6 +27,8 @@ COMMANDS: dict[str, str] = {
     "simulate": "send a simulated town's events, with planted fraud and hardship",
     "send": "send a file of events (handbook, berka, uci-default, events, csv)",
     "tail": "print alerts, risk changes, decisions or dead letters",
+    "reconcile": "say whether every event was answered exactly once",
+    "state": "hash or describe the customers' rows, from the changelog or local stores",
     "config": "show every setting, its value and where it came from",
     "doctor": "check this machine, the broker and the topics; say what to do",
 }
@@ -41,6 +44,7 @@ step by step, each line in a terminal of its own:
   riskshift simulate --people 500                   or: riskshift send FILE --format events
   riskshift tail alerts                             what people should look at
   riskshift tail risk-changes                       what card systems act on
+  riskshift reconcile                               was every event answered, once?
 
 on a Kafka of your own:
   riskshift doctor --broker kafka-1:9092            what is missing, and what to do about it
@@ -73,11 +77,14 @@ def _main(argv: list[str]) -> int:
         return 0
     name = argv[0]
     if name not in COMMANDS:
-        known = ", ".join(COMMANDS)
-        print(f"riskshift: no command {name!r}; expected one of: {known}", file=sys.stderr)
+        message = f"no command {name!r}; expected one of: {', '.join(COMMANDS)}"
+        if "--json" in argv:
+            print(json.dumps({"error": message}, ensure_ascii=False))
+        print(f"riskshift: {message}", file=sys.stderr)
         return 2
     module = importlib.import_module(f"streams.cli.{name.replace('-', '_')}")
     parser = parser_of(name, module)
+    parser.as_json = "--json" in argv
     args = parser.parse_args(argv[1:])
     try:
         # What the option said; None when it was not given, for the command that shows where values came from.
@@ -91,9 +98,22 @@ def _main(argv: list[str]) -> int:
         return 130
 
 
-def parser_of(name: str, module: ModuleType) -> argparse.ArgumentParser:
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one sentence, where argparse would print the whole usage before it; status 2."""
+
+    as_json = False
+
+    def error(self, message: str) -> NoReturn:
+        """End with the sentence; with `--json` also as an object on standard output."""
+        message = f"{message}; {self.prog} --help explains every option"
+        if self.as_json:
+            print(json.dumps({"error": message}, ensure_ascii=False))
+        self.exit(2, f"{self.prog}: {message}\n")
+
+
+def parser_of(name: str, module: ModuleType) -> Parser:
     """The parser of one command: its text, the options that all have, its own."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog=f"riskshift {name}",
         description=module.DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -7,7 +7,6 @@ import asyncio
 import itertools
 import json
 import logging
-import os
 import signal
 import sys
 import time
@@ -18,8 +17,8 @@ from typing import TextIO
 
 from streams.cli.arguments import count, duration_ms, rate, time_ms
 from streams.send import SendSummary, send_events
+from streams.settings import load
 from streams.sources import FORMATS, Reject, Source, SourceError, open_source
-from streams.topics import DEFAULT_PREFIX
 
 DESCRIPTION = """\
 Send a file (or a folder of files) to the events topic, as canonical events in time order.
@@ -57,11 +56,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument("--no-outcomes", action="store_true", help="leave the outcomes out")
     parser.add_argument("--limit", type=count, metavar="N", help="send at most N events")
-    parser.add_argument("--topic", metavar="T", help="topic to send to (default: PREFIX.events)")
+    parser.add_argument("--topic", metavar="T", help="topic to send to (default: that of the events)")
     parser.add_argument(
-        "--topic-prefix", default=os.environ.get("RISKSHIFT_TOPIC_PREFIX", DEFAULT_PREFIX), metavar="P",
-        help="first part of the topic's name (default: RISKSHIFT_TOPIC_PREFIX, else %(default)s)",
-    )  # fmt: skip
+        "--topic-prefix", metavar="P", help="first part of the topic's name (default: the setting `topic_prefix`)"
+    )
     parser.add_argument(
         "--rejects", type=Path, metavar="FILE", help="write rejected rows there, one JSON object a line"
     )
@@ -90,7 +88,7 @@ async def _send(args: argparse.Namespace, source: Source, show: Callable[[int], 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     events = itertools.islice(source, args.limit)
-    topic = args.topic or f"{args.topic_prefix}.events"
+    topic = args.topic or load(topic_prefix=args.topic_prefix)[0].topic_events
     return await send_events(args.broker, topic, events, rate=args.rate, progress=show, stop=stop)
 
 

@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import datetime
 import json
+import logging
 import signal
 import sys
 import time
@@ -22,7 +23,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from features.events import Event, encode
 from streams.errors import SettingError
 from streams.send import send_events
-from streams.topics import DEFAULT_PREFIX
+from streams.settings import load
 from streams.town.config import DAY_MS, TownConfig
 from streams.town.town import Town
 
@@ -62,7 +63,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--rate", type=_rate, default=None, metavar="R|max", help="events a second to the broker (default: max)"
     )
-    parser.add_argument("--topic", default=f"{DEFAULT_PREFIX}.events", help="topic to send to (default: %(default)s)")
+    parser.add_argument("--topic", metavar="T", help="topic to send to (default: that of the events)")
     parser.add_argument("--out", metavar="FILE", help="write JSON lines to FILE (- for standard output), no broker")
     parser.add_argument("--planted", metavar="FILE", help="write the planted cases to FILE, as JSON")
 
@@ -73,6 +74,7 @@ def run(args: argparse.Namespace) -> int:
     if args.start is not None:
         chosen["start_ms"] = args.start
     town = Town(TownConfig(**chosen))
+    args.topic = args.topic or load()[0].topic_events
     if args.planted:
         # Found out now, not after an hour of sending.
         _write(args.planted, "[]\n")
@@ -98,6 +100,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _send(args: argparse.Namespace, events: Iterator[Event]) -> tuple[int, bool]:
+    # The client logs each failed try; we say it once, in one sentence.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -14,8 +14,8 @@ import orjson
 
 from streams.cli.arguments import count
 from streams.cli.lines import LINES, SEVERITY_COLOURS
+from streams.settings import load
 from streams.tail import Record, tail
-from streams.topics import DEFAULT_PREFIX
 
 DESCRIPTION = """\
 Print alerts, risk changes, decisions or dead letters, from now on or from the beginning.
@@ -43,9 +43,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--limit", type=count, metavar="N", help="end after N records")
     parser.add_argument("--lang", choices=LANGUAGES, default="en", help="language of titles and reasons (default: en)")
     parser.add_argument(
-        "--topic-prefix", default=os.environ.get("RISKSHIFT_TOPIC_PREFIX", DEFAULT_PREFIX), metavar="P",
-        help="first part of the topic's name (default: RISKSHIFT_TOPIC_PREFIX, else %(default)s)",
-    )  # fmt: skip
+        "--topic-prefix", metavar="P", help="first part of the topic's name (default: the setting `topic_prefix`)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -60,8 +59,9 @@ async def _tail(args: argparse.Namespace) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
+    prefix = load(topic_prefix=args.topic_prefix)[0].topic_prefix
     records = tail(
-        args.broker, f"{args.topic_prefix}.{args.what}", from_beginning=args.from_beginning, until_end=args.until_end,
+        args.broker, f"{prefix}.{args.what}", from_beginning=args.from_beginning, until_end=args.until_end,
         customer=args.customer, limit=args.limit, stop=stop,
     )  # fmt: skip
     coloured = sys.stdout.isatty() and "NO_COLOR" not in os.environ

@@ -41,6 +41,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--topic-prefix", metavar="P", help="first part of the topic names (default: riskshift)")
     # How the supervisor starts its own children; not for people.
     parser.add_argument("--role", choices=("worker", "learner"), help=argparse.SUPPRESS)
+    parser.add_argument("--slot", default="1", help=argparse.SUPPRESS)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -48,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
     settings = settings_of(args)
     partitions = topics.check(settings.broker, settings.topic_prefix)[settings.topic_events]
     if args.role is not None:
-        return _run_role(args.role, settings, partitions)
+        return _run_role(args.role, args.slot, settings, partitions)
     _check_start(settings)
     return _supervise(args, settings)
 
@@ -71,7 +72,7 @@ def _check_start(settings: Settings) -> None:
     VersionLibrary(signing_key(settings.key_path()), path)
 
 
-def _run_role(role: str, settings: Settings, partitions: int) -> int:
+def _run_role(role: str, slot: str, settings: Settings, partitions: int) -> int:
     import asyncio
 
     from streams.broker.capabilities import supports_transactions
@@ -86,13 +87,15 @@ def _run_role(role: str, settings: Settings, partitions: int) -> int:
         return 0
     from streams.worker import run_worker
 
-    return run_worker(settings, partitions, transactional, key)
+    binding = topics.binding(settings.broker, settings.topic_prefix)
+    return run_worker(settings, partitions, transactional, key, binding, slot)
 
 
-def child_arguments(settings: Settings, role: str) -> list[str]:
+def child_arguments(settings: Settings, role: str, slot: int = 1) -> list[str]:
     """Arguments of `riskshift` for one child process; the rest travels in the environment."""
-    return ["worker", "--role", role, "--broker", settings.broker, "--topic-prefix", settings.topic_prefix,
-            "--state", settings.home, *(["--policy", settings.policy] if settings.policy else [])]  # fmt: skip
+    arguments = ["worker", "--role", role, "--slot", str(slot), "--broker", settings.broker]
+    arguments += ["--topic-prefix", settings.topic_prefix, "--state", settings.home]
+    return arguments + (["--policy", settings.policy] if settings.policy else [])
 
 
 def _supervise(args: argparse.Namespace, settings: Settings) -> int:
@@ -109,7 +112,7 @@ def _supervise(args: argparse.Namespace, settings: Settings) -> int:
         elif what == "log":
             print(f"{said['name']}: {said['line']}", file=sys.stderr)
 
-    children = [(f"worker-{n + 1}", child_arguments(settings, "worker")) for n in range(args.workers)]
+    children = [(f"worker-{n + 1}", child_arguments(settings, "worker", n + 1)) for n in range(args.workers)]
     if not args.no_learner:
         children.append(("learner", child_arguments(settings, "learner")))
     stop = threading.Event()

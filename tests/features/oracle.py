@@ -119,6 +119,7 @@ def vectors(events: list[Event]) -> list[dict[str, float] | None]:
     baseline = Baseline()
     ordinary: list[tuple[int, str, bool]] = []
     novel: dict[int, int] = {}
+    unusual: list[int] = []
     home, votes = "", 0
     for place, event in enumerate(events):
         before, upto = events[:place], events[: place + 1]
@@ -152,6 +153,9 @@ def vectors(events: list[Event]) -> list[dict[str, float] | None]:
         v["tx_rate_ratio_1d"] = v["tx_count_1d"] / (v["tx_count_30d"] / days) if v["tx_count_30d"] else 1.0
 
         v["amount_zscore_baseline"] = baseline.z(amount, day)
+        v["amount_excess"] = amount
+        v["amount_zscore_excess"] = v["amount_zscore_baseline"]
+        v["unusual_count_7d"] = sum(inside(events[i].event_time_ms, now, "7d") for i in unusual)
         v["amount_max_ratio_baseline"] = amount / baseline.largest if baseline.largest else 1.0
         total = sum(0.5 ** ((day - d) / 90) for d, _, _ in ordinary) + 2
         nights = sum(0.5 ** ((day - d) / 90) for d, _, night in ordinary if night)
@@ -166,6 +170,8 @@ def vectors(events: list[Event]) -> list[dict[str, float] | None]:
             v[f"{name}_new"] = bool(value and known and value not in known)
         v["country_foreign"] = bool(event.country and home and event.country != home)
         if approved:
+            if v["amount_zscore_baseline"] > 2:
+                unusual.append(place)
             novel[place] = int(v["merchant_new"]) + int(v["terminal_new"])
             if event.country and event.country == home:
                 votes = min(30, votes + 1)

@@ -27,7 +27,7 @@ def test_a_line_says_everything_in_both_languages(feature: Feature) -> None:
     assert feature.window
     assert feature.unit
     assert feature.scale > 0
-    assert feature.shape in ("linear", "log1p", "flag")
+    assert feature.shape in ("linear", "log1p", "flag", "excess")
     assert feature.en.isascii()
     assert re.search(r"[\u4e00-\u9fff]", feature.zh)
     assert (feature.shape == "flag") == (feature.unit == "0/1")

@@ -1,4 +1,4 @@
-"""A small in-memory driver of the engine: entries become records, records go through in batches, what comes out is kept.
+"""A small in-memory driver of the engine: entries become records, go through in batches, and what comes out is kept.
 
 An entry is an event, a control, or the raw ``(key, value)`` of something that is neither. `mixed` makes a town's
 stream of them with everything that happens to a stream: duplicates, disorder, late and bad records, ticks, switches,
@@ -22,12 +22,12 @@ from features.events import Control, Event, Indicator, Switch, Tick, Transaction
 from features.hot import NO_SHARED, update
 from features.row import HotRow
 from models.fraud import WINDOW, FraudModel
-from models.shared import Counts, SharedTable
+from models.shared import SharedIndicators
 from models.snapshot import Snapshot, initial_snapshot, pack
 from streams.dispositions import Output
 from streams.engine import Engine
 from streams.library import VersionLibrary
-from streams.rows import META_KEY
+from streams.rows import CustomerRow
 from streams.town import Town, TownConfig
 
 MINUTE_MS, HOUR_MS, DAY_MS = 60_000, 3_600_000, 86_400_000
@@ -179,9 +179,9 @@ def run(entries: Iterable[Entry], batch: int | None = None) -> tuple[Engine, Tra
     return target, feed(target, recorded(entries), batch)
 
 
-def customer_rows(target: Engine) -> dict[bytes, bytes]:
-    """A snapshot without the partition's own row."""
-    return {key: value for key, value in target.snapshot().items() if key != META_KEY}
+def rows_of(target: Engine) -> dict[str, CustomerRow]:
+    """Every customer's row, wherever the engine keeps them."""
+    return dict(target.rows.items())
 
 
 @cache
@@ -202,7 +202,12 @@ def library() -> VersionLibrary:
     for version, seed in ((2, 5), (3, 6)):
         made.add_snapshot(version, pack(_learnt(version, seed), KEY))
     text = DEFAULT_PATH.read_text("utf-8").replace(f'"{HOUSE_POLICY}"', f'"{STRICT_POLICY}"')
-    for old, new in (("0.15", "0.02"), ("0.08", "0.01"), ("enter = 0.40", "enter = 0.1"), ("exit = 0.20", "exit = 0.05")):
+    for old, new in (
+        ("0.15", "0.02"),
+        ("0.08", "0.01"),
+        ("enter = 0.40", "enter = 0.1"),
+        ("exit = 0.20", "exit = 0.05"),
+    ):
         assert old in text
         text = text.replace(old, new)
     made.add_policy(parse_policy(text))
@@ -214,27 +219,27 @@ def _learnt(version: int, seed: int) -> Snapshot:
     events = list(place.events())
     fraud = {event_id for case in place.planted for event_id in case.event_ids}
     rows: dict[str, HotRow] = {}
-    vectors, labels, terminals, merchants = [], [], {}, {}
+    vectors, labels, shared = [], [], SharedIndicators()
     for event in events:
         vector = update(rows.setdefault(event.customer_id, HotRow()), event, NO_SHARED)
         if vector is not None and isinstance(event, Transaction):
             vectors.append(vector)
             labels.append((0.5, event.event_id in fraud, 1.0))
-            known = Counts(20, 80, 8, event.event_time_ms) if event.event_id in fraud else Counts(20, 80, 0, -1)
-            if event.terminal_id:
-                terminals[event.terminal_id] = known
-            if event.merchant_id:
-                merchants[event.merchant_id] = known
+            at_ms, terminal, merchant = event.event_time_ms, event.terminal_id or None, event.merchant_id or None
+            shared.update(terminal, merchant, at_ms)
+            if event.event_id in fraud:
+                shared.fraud_known(terminal, merchant, at_ms, at_ms + 2 * DAY_MS)
     # The trees answer only after their first window.
     assert len(vectors) > WINDOW
     model = FraudModel()
     model.observe_many(np.array(vectors))
     model.learn_many(np.array(vectors), labels)
-    shared = SharedTable(dict(sorted(terminals.items())), dict(sorted(merchants.items())))
-    return replace(initial_snapshot(), version=version, fraud=model.compile(), shared=shared)
+    table = shared.table(events[-1].event_time_ms)
+    return replace(initial_snapshot(), version=version, fraud=model.compile(), shared=table)
 
 
-def mixed(seed: int, length: int = 1_500, *, tick_every_ms: int = 6 * HOUR_MS, bad: bool = True) -> list[Entry]:
+@cache
+def mixed(seed: int, length: int = 1_500) -> tuple[Entry, ...]:
     """A town's stream as one partition may see it.
 
     Parameters
@@ -243,9 +248,8 @@ def mixed(seed: int, length: int = 1_500, *, tick_every_ms: int = 6 * HOUR_MS, b
         Everything follows from it.
     length
         Entries, about; they are spread over the whole town by leaving out customers.
-    bad
-        Whether dead letters are among them.
     """
+    tick_every_ms = 6 * HOUR_MS
     rng = random.Random(seed)
     events = list(town(seed=11 + seed % 3))
     customers = sorted({event.customer_id for event in events})
@@ -267,11 +271,11 @@ def mixed(seed: int, length: int = 1_500, *, tick_every_ms: int = 6 * HOUR_MS, b
             next_tick_ms += tick_every_ms
         dice = rng.random()
         if dice < 0.03 and past:
-            entries.append(rng.choice(past[-400:]))  # told twice, or long ago
+            entries.append(rng.choice(past[-rng.choice((10, 60, 600)) :]))  # told twice: at once, or long after
         elif dice < 0.05:
             held.append(event)  # delivered later: out of order, or late
             continue
-        elif dice < 0.07 and bad:
+        elif dice < 0.07:
             entries.append(rng.choice(BAD)[:2])
         elif dice < 0.08:
             model, policy = rng.choice((1, 2, 3)), rng.choice((HOUSE_POLICY, STRICT_POLICY))
@@ -296,4 +300,4 @@ def mixed(seed: int, length: int = 1_500, *, tick_every_ms: int = 6 * HOUR_MS, b
             entries.append(held.pop(0))
     entries += held
     entries.append(tick(next_tick_ms + 40 * DAY_MS))
-    return entries
+    return tuple(entries)

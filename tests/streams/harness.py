@@ -7,7 +7,7 @@
         with deployment.worker(workers=2) as worker:          # returns when it says ready
             deployment.send_raw([(b"c-1", b'{"kind": ...}', ())])
             account = deployment.drain()                      # every input offset has a disposition
-            assert worker.restarts == 0
+            assert worker.restarts == []
         assert worker.stop() == 0                             # SIGTERM, exit status; again is harmless
         alerts = deployment.read("alerts")                    # committed records of a whole topic
 
@@ -135,9 +135,9 @@ class Running:
         return [json.loads(line) for line in list(self.lines) if line.startswith("{")]
 
     @property
-    def restarts(self) -> int:
-        """How often a supervised process was started again."""
-        return sum(line.get("worker") == "restarting" for line in self.said)
+    def restarts(self) -> list[str]:
+        """Why supervised processes were started again, one entry for each time; empty is well."""
+        return [f"{line['name']}: {line['reason']}" for line in self.said if line.get("worker") == "restarting"]
 
     def pids(self) -> list[int]:
         """Its process and all below it, also when their parent is gone."""

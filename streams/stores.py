@@ -1,0 +1,106 @@
+"""Workers' local stores, opened for reading only: nothing is repaired or thrown away, damage is refused."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from rocksdict import AccessType, Options, Rdict
+
+from features.errors import RowError
+from streams.errors import StateError
+from streams.rows import META_KEY, PartitionMeta, unpack_meta
+from streams.store import _DUE, _MASK, _OWN, _ROW, StoreRecord, _hash, _mark
+
+
+def stores_under(folders: Sequence[Path]) -> list[Path]:
+    """Folders FOLDER/rows/SLOT/PARTITION; StateError for a folder without any."""
+    found: list[Path] = []
+    for folder in folders:
+        here = [path for path in sorted(folder.glob("rows/*/*")) if path.name.isdigit() and path.is_dir()]
+        if not here:
+            raise StateError(
+                f"expected rows under {folder}/rows, found none: name the folder that a worker's --state has"
+            )
+        found += here
+    return found
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Rdict]:
+    """The store read only, and nobody else's while it is read."""
+    try:
+        held = os.open(path / "LOCK", os.O_RDWR)
+    except FileNotFoundError:
+        raise StateError(f"{path} is not a store of rows: expected a file LOCK in it, found none") from None
+    except OSError as error:
+        raise StateError(f"cannot open {path}: {error.strerror}: run as the user whose worker wrote it") from None
+    try:
+        try:
+            # The lock that RocksDB itself takes for writing.
+            fcntl.lockf(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise StateError(
+                f"{path} is held by a running worker: stop it first, or leave --state out to read the changelog"
+            ) from None
+        try:
+            db = Rdict(str(path), Options(raw_mode=True), access_type=AccessType.read_only())
+        except Exception as error:
+            raise _damaged(path, str(error)) from None
+        try:
+            yield db
+        finally:
+            db.close()
+    finally:
+        os.close(held)
+
+
+def _damaged(path: Path, why: str) -> StateError:
+    return StateError(
+        f"the store {path} is damaged ({why}): a worker that starts on it reads it back from the changelog; "
+        "leave --state out to read that now"
+    )
+
+
+def own_records(path: Path, db: Rdict) -> tuple[StoreRecord, PartitionMeta | None]:
+    """What the store and its partition know of themselves; StateError when the store is damaged."""
+    try:
+        stored = db.get(_OWN)
+        if stored is None:
+            # A cut manifest opens empty; files with rows in them say otherwise.
+            if next(iter(db.keys()), None) is not None or any(path.glob("*.sst")):
+                raise _damaged(path, "rows without the store's own record")
+            return StoreRecord(""), None
+        meta = db.get(_OWN + META_KEY)
+        return msgspec.msgpack.decode(stored, type=StoreRecord), None if meta is None else unpack_meta(meta, str(path))
+    except StateError:
+        raise
+    except Exception as error:  # RocksDB's own complaint about a block, or bytes that are not a record
+        raise _damaged(path, str(error)) from None
+
+
+def verified(path: Path, db: Rdict, own: StoreRecord) -> Iterator[tuple[bytes, bytes | None]]:
+    """Every row; at the end what was read is held against the store's own record, so that a lost one is noticed."""
+    found = StoreRecord(own.binding, own.position)
+    try:
+        key: Any
+        value: Any
+        for key, value in db.items():
+            if key[:1] == _ROW:
+                found.rows += 1
+                found.digest = (found.digest + _mark(key[1:], value)) & _MASK
+                yield key[1:], value
+            elif key[:1] == _DUE:
+                found.due += 1
+                found.due_digest = (found.due_digest + _hash(key)) & _MASK
+    except (RowError, StateError):
+        raise
+    except Exception as error:  # RocksDB's own complaint about a block
+        raise _damaged(path, str(error)) from None
+    if found != own:
+        raise _damaged(path, f"expected {own.rows} rows and {own.due} due times, found {found.rows} and {found.due}")

@@ -1,0 +1,56 @@
+"""The demonstration ends with its summary and leaves nothing behind, whoever ends it."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.streams.harness import Running
+
+pytestmark = pytest.mark.tansu  # starts an embedded broker of its own
+
+FIGURES = {"events", "sent", "alerts", "dead_letters", "planted", "caught", "snapshots", "restarts", "seconds"}
+
+
+def _check(demo: Running, status: int, temp: Path) -> dict[str, Any]:
+    assert status == 0, demo.errors
+    said = demo.said
+    assert len(said) == len(demo.lines), "every line of standard output is JSON"
+    assert [list(line) for line in said] == [["alert"]] * (len(said) - 1) + [["summary"]]
+    summary: dict[str, Any] = said[-1]["summary"]
+    assert set(summary) >= FIGURES
+    assert summary["alerts"] == len(said) - 1
+    assert summary["restarts"] == 0, demo.errors
+    assert "Traceback" not in "\n".join(demo.errors)
+    assert demo.left_over() == []
+    assert list(temp.iterdir()) == [], "the temporary folder is gone"
+    return summary
+
+
+def test_demo_for_a_while_shows_alerts_then_its_summary_and_leaves_nothing(tmp_path: Path) -> None:
+    demo = Running("demo", "--for", "15s", "--json", env={"TMPDIR": str(tmp_path)}, cwd=tmp_path)
+    with demo:
+        summary = _check(demo, demo.wait(60), tmp_path)
+    assert 0 < summary["events"] <= summary["sent"], demo.errors
+    assert summary["alerts"] > 0
+    assert summary["planted"] >= summary["caught"]
+    for alert in (line["alert"] for line in demo.said[:-1]):
+        assert alert["alert_id"]
+        assert alert["title"]["en"]
+        assert alert["title"]["zh-CN"]
+
+
+def test_ctrl_c_ends_the_demo_with_its_summary_and_leaves_nothing(tmp_path: Path) -> None:
+    with Running("demo", "--json", env={"TMPDIR": str(tmp_path)}, cwd=tmp_path) as demo:
+        demo.wait_until(lambda: bool(demo.lines), 60, "first alert")
+        summary = _check(demo, demo.stop(signal.SIGINT), tmp_path)
+    assert summary["alerts"] > 0
+
+
+def test_ctrl_c_before_anything_is_ready_ends_the_demo_too(tmp_path: Path) -> None:
+    with Running("demo", "--json", env={"TMPDIR": str(tmp_path)}, cwd=tmp_path) as demo:
+        demo.wait_until(lambda: any("embedded broker on" in line for line in demo.errors), 60, "broker")
+        _check(demo, demo.stop(signal.SIGINT), tmp_path)
