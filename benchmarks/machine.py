@@ -85,7 +85,9 @@ def _family_ticks() -> int:
 
 
 def _git(*arguments: str) -> str | None:
-    done = subprocess.run(["git", "--no-optional-locks", *arguments], cwd=ROOT, capture_output=True, text=True, check=False, timeout=20)
+    done = subprocess.run(
+        ["git", "--no-optional-locks", *arguments], cwd=ROOT, capture_output=True, text=True, check=False, timeout=20
+    )
     return done.stdout.strip() if done.returncode == 0 else None
 
 

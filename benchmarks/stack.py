@@ -8,7 +8,7 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from benchmarks.machine import process_cpu_s, process_rss_mib
 from streams import topics
@@ -112,12 +112,3 @@ class Stack:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._close.close()
-
-
-def summary(values: list[float]) -> dict[str, Any]:
-    """Count, p50, p90, p99 and max by nearest rank, in the values' unit, to a hundredth."""
-    ranked = sorted(values)
-    if not ranked:
-        return {"count": 0}
-    found = {f"p{percent}": ranked[max(0, -(-len(ranked) * percent // 100) - 1)] for percent in (50, 90, 99)}
-    return {"count": len(ranked)} | {name: round(value, 2) for name, value in (found | {"max": ranked[-1]}).items()}

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from typing import Any, Union, cast, get_args
 
 import msgspec
@@ -125,13 +126,18 @@ def encode(event: Event | Control) -> bytes:
     return _encoder.encode(event)
 
 
-def decode(data: bytes | None) -> Event | Control:
-    """Decode and validate one record value.
+Headers = Sequence[tuple[str, bytes]]
+
+
+def decode(data: bytes | None, headers: Headers = ()) -> Event | Control:
+    """Decode and validate one record.
 
     Parameters
     ----------
     data
         JSON bytes, at most `EVENT_BYTES_MAX`; plain, or a CloudEvents structured envelope.
+    headers
+        The record's headers; in CloudEvents binary mode `ce_id` and `ce_subject` fill what the body lacks.
 
     Returns
     -------
@@ -155,7 +161,7 @@ def decode(data: bytes | None) -> Event | Control:
     try:
         event = _decoder.decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        return _decode_carefully(data, error)
+        return _decode_carefully(data, error, headers)
     # Every key once: as many colons as fields that are set, plus the tag. Cheap; what differs is looked at slowly.
     values = _astuple(event)
     if data.count(b":") != len(values) - values.count(UNSET) + 1 or not data.isascii():
@@ -242,7 +248,7 @@ def _check_keys(data: bytes) -> None:
     _parse(data)
 
 
-def _decode_carefully(data: bytes, error: Exception) -> Event | Control:
+def _decode_carefully(data: bytes, error: Exception, headers: Headers) -> Event | Control:
     """Find out what is wrong, or that it is a CloudEvents envelope; say it with a code."""
     _check_text(data)
     _check_depth(data)
@@ -260,6 +266,9 @@ def _decode_carefully(data: bytes, error: Exception) -> Event | Control:
         raise EventError("not_an_object", f"expected a JSON object, found {_json_type(value)}")
     if "kind" not in value and "specversion" in value:
         return _decode_envelope(value)
+    filled = _fill_from_headers(value, headers)
+    if filled is not None:
+        return decode(filled)
     kind = value.get("kind")
     if "kind" in value and (not isinstance(kind, str) or kind not in KINDS):
         raise EventError("unknown_kind", f"expected one of {', '.join(KINDS)}, found {str(kind)[:64]!r}")
@@ -303,6 +312,19 @@ def _decode_envelope(envelope: dict[str, Any]) -> Event | Control:
     if isinstance(envelope.get("subject"), str):
         filled.setdefault("customer_id", envelope["subject"])
     return decode(json.dumps(filled).encode())
+
+
+def _fill_from_headers(body: dict[str, Any], headers: Headers) -> bytes | None:
+    """CloudEvents 1.0 binary mode: the body with id and subject from the headers, if it lacks them; else None."""
+    attributes = dict(headers)
+    if attributes.get("ce_specversion") != b"1.0":
+        return None
+    lacking = {
+        field: attributes[name].decode(errors="replace")
+        for field, name in (("event_id", "ce_id"), ("customer_id", "ce_subject"))
+        if field not in body and attributes.get(name)
+    }
+    return json.dumps({**body, **lacking}).encode() if lacking else None
 
 
 # Networks by leading digits and length: Visa, Mastercard, Amex, Discover, JCB, UnionPay, Diners.

@@ -190,7 +190,7 @@ class Learner:
                 self._ends[partition] = Cell(end.next_offset, end.reached_ms, end.source_offset)
         for partition, reached_ms in enumerate(self._reached):
             for entry in self._waiting.mature(partition, reached_ms - self.settings.maturity_ms):
-                if live and not entry.label and not entry.blocked:
+                if live and (entry.label is False or (entry.label is None and not entry.blocked)):
                     self._indicators.good_known(entry.terminal_id, entry.merchant_id, entry.event_time_ms)
                 self._mature(entry, lessons, counters)
             counters["events_expired"] += self._waiting.expire(partition, reached_ms - self.settings.retain_ms)

@@ -27,6 +27,7 @@ from streams.settings import Settings
 
 Item = tuple[bytes | None, bytes | None, Headers]
 _BATCH_BYTES = 1 << 20
+_RETRY_MS = 5
 # aiokafka waits 20 ms before it asks again while the broker still finishes the transaction before; on a busy
 # partition that wait is most of a small batch's time. A module constant: watched by the canary test.
 sender.BACKOFF_OVERRIDE = 0.002
@@ -58,6 +59,9 @@ class PartitionLog:
             linger_ms=0,
             max_batch_size=_BATCH_BYTES,
             max_request_size=2 * _BATCH_BYTES,
+            # Apache Kafka refuses a small transaction's records or offsets now and then (one in thirty here) while it
+            # still verifies what went before; the client's usual 100 ms until it tries again would be our p99.
+            retry_backoff_ms=_RETRY_MS,
             request_timeout_ms=int(settings.request_timeout_s * 1000),
             # A crashed owner's open transaction holds readers back for at most this long.
             **({"transaction_timeout_ms": int(settings.session_timeout_s * 1000)} if transactional else {}),

@@ -224,7 +224,7 @@ class Engine:
     def _take(self, record: Record, out: Output) -> None:
         offset = record.offset
         try:
-            event = decode(record.value)
+            event = decode(record.value, record.headers)
             check_time(event, record.timestamp)
             if not isinstance(event, Event):
                 self._check_control(event, record)

@@ -186,3 +186,18 @@ def build_app(settings: Settings, handle: Callable[[int, Chunk], Awaitable[None]
             await handle(event.message.partition, event.message.value)
 
     return app
+
+
+def fetched_of(app: BatchApp, partition: int) -> tuple[int, int, int] | None:
+    """(next offset to fetch, end of what may be read, last offset yielded) of an input partition; None while unknown."""
+    consumer = app.consumer
+    inner = getattr(consumer._thread, "_consumer", None)
+    tp = next((tp for tp in consumer.assignment() if tp.partition == partition), None)
+    if inner is None or tp is None:
+        return None
+    state = inner._subscription.subscription.assignment.state_value(tp)
+    if state is None or not state.has_valid_position or state.highwater is None:
+        return None
+    # Committed reads end at the last stable offset: another sender's open transaction is no stall of ours.
+    end = state.highwater if state.lso is None else state.lso
+    return state.position, end, consumer.scheduler._yielded.get(tp, -1)

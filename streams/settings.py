@@ -47,6 +47,9 @@ class Settings:
     shutdown_timeout_s: float = _setting(
         15.0, "after SIGTERM, end hard when a clean stop takes longer", low=1, high=120
     )
+    stall_s: float = _setting(
+        60.0, "a partition with work that does not move for so long ends the process", low=10, high=3600
+    )
     tick_every_ms: int = _setting(60_000, "grid of stream-time ticks, event time", low=1_000, high=86_400_000)
     live_within_s: float = _setting(
         300.0, "the wall clock drives ticks only while input is this near to it", low=0, high=3600

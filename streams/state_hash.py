@@ -23,7 +23,7 @@ from streams.errors import BrokerError, StateError
 from streams.reconcile import has_transactions
 from streams.rows import META_KEY, PartitionMeta, state_bytes, unpack, unpack_meta
 from streams.settings import Settings
-from streams.store import StoreRecord
+from streams.store_record import StoreRecord
 from streams.stores import opened, own_records, stores_under, verified
 
 _CACHE_KIB = 32_768
@@ -36,8 +36,8 @@ _STALLED_S = 30.0
 class PartitionState:
     """One partition's state: how many rows and bytes, how far, under which versions.
 
-    `source` is a topic partition or a folder; `position` the changelog offset it is read up to; `disk_bytes` the size
-    of a local store, `binding` what it is bound to.
+    `source` is a topic partition or a folder; `position` the changelog offset it is read up to; `binding` the cluster,
+    topic and partition count it is bound to; `disk_bytes` the size of a local store.
     """
 
     partition: int
@@ -59,6 +59,7 @@ class PartitionState:
         self.partitions, self.applied_offset = meta.partitions, meta.applied_offset
         self.watermark_ms, self.tick_ms = meta.watermark_ms, meta.tick_ms
         self.model_version, self.policy_version = meta.model_version, meta.policy_version
+        self.binding = meta.binding or self.binding
 
 
 class CollectedState:

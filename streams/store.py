@@ -3,45 +3,31 @@
 The store may lag behind the changelog but never leads it: each commit writes its rows, the due index, the
 changelog position and running digests in one atomic batch, *after* the changelog has them. Opening reads
 every row once and holds it against the digests; whatever does not fit is thrown away and read back from the
-changelog, which is the truth. Keys: `m` the store's own record, `r` + customer a packed row, `d` + due time
-+ customer an entry of the due index.
+changelog, which is the truth. What is on disk: `streams.store_record`; how it is opened: `streams.rocks`.
 """
 
 from __future__ import annotations
 
+import fcntl
+import os
 import shutil
-import zlib
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
-from hashlib import blake2b
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import msgspec
-from rocksdict import BlockBasedOptions, Cache, Options, Rdict, WriteBatch
+from rocksdict import WriteBatch
 
 from features.errors import RowError
 from streams.errors import StateError
-from streams.rows import META_KEY, CustomerRow, unpack, unpack_meta
-
-_OWN, _ROW, _DUE = b"m", b"r", b"d"
-_CACHE_BYTES, _WRITE_BUFFER_BYTES = 64 << 20, 8 << 20
-_MASK = (1 << 64) - 1
-
-
-class StoreRecord(msgspec.Struct, array_like=True):
-    """What the store knows of itself: where it is from, how far it is, and what its rows add up to."""
-
-    binding: str
-    position: int = 0
-    rows: int = 0
-    digest: int = 0
-    due: int = 0
-    due_digest: int = 0
+from streams.rocks import open_store, write
+from streams.rows import META_KEY, CustomerRow, head, unpack, unpack_meta
+from streams.store_record import DUE, OWN, ROW, StoreRecord, due_key, row_mark, seal
 
 
 class _Entry:
-    """A row in the cache, with what the disk holds of it."""
+    """A row in the cache, with what the disk holds of it: its mark (0: nothing yet) and its due time."""
 
     __slots__ = ("due_ms", "mark", "row")
 
@@ -52,6 +38,9 @@ class _Entry:
 class LocalRows:
     """Rows of one partition on disk, the most recently used in memory.
 
+    A row that was given out and changed stays in memory until it is committed: the next `commit` must have every
+    one of them, so memory is bounded by `cached_max` and the largest batch.
+
     Parameters
     ----------
     path
@@ -59,7 +48,7 @@ class LocalRows:
     binding
         Cluster, topics and partition count the rows belong to; another one's store is refused.
     cached_max
-        Rows held in memory.
+        Rows held in memory between batches.
 
     Attributes
     ----------
@@ -69,36 +58,40 @@ class LocalRows:
     Raises
     ------
     StateError
-        When the store is another cluster's, or another process holds it.
+        When the store is another cluster's, another process holds it, or the disk refuses.
     """
 
     def __init__(self, path: Path, binding: str, cached_max: int) -> None:
         self.path = path
-        self.rebuilt: str | None = None
-        self._binding = binding
         self._cached_max = cached_max
         self._cache: OrderedDict[str, _Entry] = OrderedDict()
+        self._created: set[str] = set()
         self._moved: dict[str, int] = {}
-        self._db, self._own, self._meta = self._open()
+        self._db, self._own, self.rebuilt = open_store(path, binding)
 
     # --- what the engine calls ----------------------------------------------------------------------------
 
     def get(self, customer_id: str) -> CustomerRow | None:
-        """The row, from memory or disk; None for a customer never seen."""
+        """The row, from memory or disk; None for a customer never seen; StateError when it cannot be read."""
         entry = self._cache.get(customer_id)
         if entry is not None:
             self._cache.move_to_end(customer_id)
             return entry.row
-        packed = self._db.get(_ROW + customer_id.encode())
+        key = customer_id.encode()
+        packed = self._read(key)
         if packed is None:
             return None
-        row = unpack(packed, f"row of {customer_id} in {self.path}")
-        self._cache[customer_id] = _Entry(row, _mark(customer_id.encode(), packed), row.due_ms)
+        try:
+            row = unpack(packed, f"row of {customer_id}")
+        except RowError as error:
+            raise self._unreadable(error) from None
+        self._cache[customer_id] = _Entry(row, row_mark(key, packed), row.due_ms)
         return row
 
     def create(self, customer_id: str) -> CustomerRow:
         """An empty row for a customer never seen."""
         entry = self._cache[customer_id] = _Entry(CustomerRow(), 0, -1)
+        self._created.add(customer_id)
         return entry.row
 
     def due_changed(self, customer_id: str, row: CustomerRow) -> None:
@@ -106,18 +99,19 @@ class LocalRows:
         self._moved[customer_id] = row.due_ms
 
     def due(self, until_ms: int) -> list[tuple[int, str]]:
-        """(due time, customer) of everyone due by `until_ms`, earliest first."""
+        """(due time, customer) of everyone due by `until_ms`, earliest first, ties by customer."""
         found = [(at, customer) for customer, at in self._moved.items() if 0 <= at <= until_ms]
-        for key in self._db.keys(from_key=_DUE):
-            if key[:1] != _DUE or (at := int.from_bytes(key[1:9], "big")) > until_ms:
-                break
+        for key in self._db.keys(from_key=DUE):
+            if key[:1] != DUE or (at := int.from_bytes(key[1:9], "big")) > until_ms:
+                return sorted(found)
             customer = key[9:].decode()
             if customer not in self._moved:
                 found.append((at, customer))
-        return sorted(found)
+        # The store's own record lies behind the index, so an iteration that ends before it was cut short.
+        raise self._unreadable("the due index ends early")
 
     def __len__(self) -> int:
-        return self._own.rows + sum(1 for entry in self._cache.values() if entry.mark == 0)
+        return self._own.rows + len(self._created)
 
     def items(self) -> Iterator[tuple[str, CustomerRow]]:
         """Every stored row, by customer; what is not committed yet is not among them."""
@@ -134,7 +128,7 @@ class LocalRows:
     @property
     def meta(self) -> bytes | None:
         """The partition's own packed row, or None in an empty store."""
-        return self._meta
+        return self._own.meta
 
     def commit(self, rows: Iterable[tuple[bytes, bytes | None]], position: int, *, newest_wins: bool = True) -> None:
         """Take packed rows that the changelog holds up to `position`; None removes one. All or nothing.
@@ -142,7 +136,8 @@ class LocalRows:
         Parameters
         ----------
         rows
-            (customer or `META_KEY`, packed row) in changelog order.
+            (customer or `META_KEY`, packed row) in changelog order: those worked on here, or, at a restore, those of
+            customers nobody asked for yet.
         position
             Changelog offset after them.
         newest_wins
@@ -152,165 +147,134 @@ class LocalRows:
         Raises
         ------
         StateError
-            When the disk refuses (full, gone); the process must end, the changelog has everything.
+            When the disk refuses (full, gone) or a row to be replaced cannot be read; the process must end, the
+            changelog has everything.
+        features.errors.RowError
+            When a row given is not one.
         """
         own, batch = msgspec.structs.replace(self._own, position=position), WriteBatch(raw_mode=True)
-        meta = self._meta
         seen: dict[bytes, bytes | None] = {}
         for key, packed in rows:
             if key == META_KEY:
-                if newest_wins or meta is None or packed is None or _applied(meta) <= _applied(packed):
-                    meta = packed
+                if newest_wins or own.meta is None or packed is None or _applied(own.meta) <= _applied(packed):
+                    own.meta = packed
+            elif newest_wins:
+                seen[key] = packed
             else:
-                seen[key] = packed if newest_wins else self._newer(key, seen.get(key), packed)
+                seen[key] = _newer(seen[key] if key in seen else self._read(key), packed)
         # One put a key: within a batch the digests are taken against what the disk holds.
         for key, packed in seen.items():
             self._put(own, batch, key, packed)
-        if meta is not None:
-            batch.put(_OWN + META_KEY, meta)
-        batch.put(_OWN, msgspec.msgpack.encode(own))
-        try:
-            self._db.write(batch)
-        except Exception as error:
-            raise StateError(
-                f"cannot write rows to {self.path}: {error}: free or mount the disk; nothing is lost, "
-                "the changelog has every row"
-            ) from error
-        self._own, self._meta = own, meta
+        batch.put(OWN, seal(own))
+        write(self._db, batch, self.path)
+        self._own = own
         self._moved.clear()
         while len(self._cache) > self._cached_max:
             self._cache.popitem(last=False)
 
-    def _newer(self, key: bytes, known: bytes | None, packed: bytes | None) -> bytes | None:
-        known = known or self._db.get(_ROW + key)
-        if known is None or packed is None or unpack(known).applied_offset <= unpack(packed).applied_offset:
-            return packed
-        return known
-
     def _put(self, own: StoreRecord, batch: WriteBatch, key: bytes, packed: bytes | None) -> None:
         customer_id = key.decode()
         entry = self._cache.get(customer_id)
+        after = -1
         if entry is None:
             # Not worked on here (a restore): what the disk holds must be read to be replaced.
-            before = self._db.get(_ROW + key)
-            mark, due_ms = (0, -1) if before is None else (_mark(key, before), unpack(before).due_ms)
-            after = -1 if packed is None else unpack(packed, f"row of {customer_id}").due_ms
+            before = self._read(key)
+            mark, due_ms = (0, -1) if before is None else (row_mark(key, before), head(before).due_ms)
+            if packed is not None:
+                after = head(packed, f"row of {customer_id}").due_ms
         else:
-            mark, due_ms, after = entry.mark, entry.due_ms, -1 if packed is None else entry.row.due_ms
-        new = 0 if packed is None else _mark(key, packed)
-        own.rows += (new != 0) - (mark != 0)
-        own.digest = (own.digest - mark + new) & _MASK
+            mark, due_ms = entry.mark, entry.due_ms
+            if packed is not None:
+                after = entry.row.due_ms
         if packed is None:
-            batch.delete(_ROW + key)
+            new = 0
+            batch.delete(ROW + key)
             self._cache.pop(customer_id, None)
         else:
-            batch.put(_ROW + key, packed)
+            new = row_mark(key, packed)
+            batch.put(ROW + key, packed)
+        own.count_row(mark, new)
+        self._created.discard(customer_id)
         if due_ms != after:
-            for at, sign in ((due_ms, -1), (after, 1)):
-                if at >= 0:
-                    due_key = _DUE + at.to_bytes(8, "big") + key
-                    own.due += sign
-                    own.due_digest = (own.due_digest + sign * _hash(due_key)) & _MASK
-                    batch.put(due_key, b"") if sign > 0 else batch.delete(due_key)
+            if due_ms >= 0:
+                gone = due_key(due_ms, key)
+                own.count_due(gone, -1)
+                batch.delete(gone)
+            if after >= 0:
+                come = due_key(after, key)
+                own.count_due(come, 1)
+                batch.put(come, b"")
         if entry is not None and packed is not None:
             entry.mark, entry.due_ms = new, after
 
     def packed(self) -> Iterator[tuple[bytes, bytes]]:
-        """(customer, packed row) of every stored row, by customer."""
-        for key, packed in self._db.items(from_key=_ROW):
-            if key[:1] != _ROW:
-                return
+        """(customer, packed row) of every stored row, by customer; StateError at the end when one is missing."""
+        rows, expected = 0, self._own.rows
+        for key, packed in self._db.items(from_key=ROW):
+            rows += 1
             yield key[1:], packed
+        if rows != expected:
+            raise self._unreadable(f"expected {expected} rows, found {rows}")
 
     def close(self) -> None:
         """Close; what was committed is on disk."""
         self._db.close()
 
-    # --- opening ------------------------------------------------------------------------------------------
+    # --- the disk -----------------------------------------------------------------------------------------
 
-    def _open(self) -> tuple[Any, StoreRecord, bytes | None]:
-        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    def _read(self, key: bytes) -> bytes | None:
         try:
-            db = _rocks(self.path)
+            packed: bytes | None = self._db.get(ROW + key)
         except Exception as error:
-            if "lock" in str(error).lower():
-                raise StateError(
-                    f"{self.path} is held by another process: give every worker its own --state, or stop the other"
-                ) from None
-            self.rebuilt = f"it cannot be opened ({error})"
-            return self._anew()
-        try:
-            own = self._verify(db)
-            meta = db.get(_OWN + META_KEY) if own.position else None
-        except (RowError, msgspec.MsgspecError, ValueError) as error:
-            self.rebuilt = str(error)
-        except StateError:
-            db.close()
-            raise
-        except Exception as error:  # RocksDB's own complaint about a block
-            self.rebuilt = str(error)
-        else:
-            return db, own, meta
-        db.close()
-        return self._anew()
+            raise self._unreadable(error) from error
+        return packed
 
-    def _anew(self) -> tuple[Any, StoreRecord, bytes | None]:
-        shutil.rmtree(self.path)
-        self.path.mkdir(mode=0o700)
-        return _rocks(self.path), StoreRecord(self._binding), None
-
-    def _verify(self, db: Any) -> StoreRecord:
-        """Hold every row and index entry against the store's own record: a lost one is noticed too."""
-        stored = db.get(_OWN)
-        if stored is None:
-            if next(iter(db.keys()), None) is not None:
-                raise ValueError("rows without the store's own record")
-            return StoreRecord(self._binding)
-        own = msgspec.msgpack.decode(stored, type=StoreRecord)
-        if own.binding != self._binding:
-            raise StateError(
-                f"the rows in {self.path} belong to {own.binding}, this is {self._binding} "
-                "(cluster/topics/partitions): another cluster, or the topics were made anew; "
-                f"use the right broker, or remove {self.path}"
-            )
-        found = StoreRecord(own.binding, own.position)
-        for key, value in db.items():
-            if key[:1] == _ROW:
-                if zlib.crc32(value[5:]) != int.from_bytes(value[1:5], "big"):
-                    raise ValueError(f"the row of {key[1:]!r} was altered")
-                found.rows += 1
-                found.digest = (found.digest + _mark(key[1:], value)) & _MASK
-            elif key[:1] == _DUE:
-                found.due += 1
-                found.due_digest = (found.due_digest + _hash(key)) & _MASK
-        if found != own:
-            raise ValueError(
-                f"expected {own.rows} rows and {own.due} due times, found {found.rows} and {found.due}, or others"
-            )
-        return own
+    def _unreadable(self, why: object) -> StateError:
+        return StateError(
+            f"cannot read rows in {self.path}: {why}: start the worker again, it verifies them "
+            "and reads them back from the changelog"
+        )
 
 
-def _rocks(path: Path) -> Any:
-    # Raw mode: keys and values are bytes, which the library's own types do not say.
-    options = Options(raw_mode=True)
-    options.create_if_missing(True)
-    options.set_write_buffer_size(_WRITE_BUFFER_BYTES)
-    options.set_max_write_buffer_number(2)
-    options.set_keep_log_file_num(2)
-    blocks = BlockBasedOptions()
-    # Faust's way of opening it takes two gigabytes of cache a partition; ours is bounded.
-    blocks.set_block_cache(Cache(_CACHE_BYTES))
-    options.set_block_based_table_factory(blocks)
-    return Rdict(str(path), options)
+def forget(home: Path) -> int:
+    """Remove every local store of a worker's folder, so that the next start reads all rows from the changelog.
+
+    Parameters
+    ----------
+    home
+        The folder a worker's `--state` names; its stores are HOME/rows/SLOT/PARTITION.
+
+    Returns
+    -------
+    How many stores were removed; 0 where there are none.
+
+    Raises
+    ------
+    StateError
+        When a worker holds one of them (then none is removed), or the disk refuses.
+    """
+    stores = [path for path in sorted(home.glob("rows/*/*")) if path.name.isdigit() and path.is_dir()]
+    try:
+        with ExitStack() as held:
+            for path in stores:
+                lock = os.open(path / "LOCK", os.O_RDWR | os.O_CREAT, 0o600)
+                held.callback(os.close, lock)
+                try:
+                    # The lock that RocksDB itself takes for writing.
+                    fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except OSError:
+                    raise StateError(f"{path} is held by a running worker: stop it first") from None
+            for path in stores:
+                shutil.rmtree(path)
+    except OSError as error:
+        raise StateError(f"cannot remove rows under {home}: {error}: run as the user whose worker wrote them") from None
+    return len(stores)
 
 
-def _hash(data: bytes) -> int:
-    return int.from_bytes(blake2b(data, digest_size=8).digest(), "big")
-
-
-def _mark(key: bytes, packed: bytes) -> int:
-    """A row's share of the digest; never 0, which means no row."""
-    return _hash(packed[1:5] + key) | 1
+def _newer(known: bytes | None, packed: bytes | None) -> bytes | None:
+    if known is None or packed is None or head(known).applied_offset <= head(packed).applied_offset:
+        return packed
+    return known
 
 
 def _applied(packed_meta: bytes) -> int:

@@ -9,13 +9,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import msgspec
 from rocksdict import AccessType, Options, Rdict
 
 from features.errors import RowError
+from streams import store_record
 from streams.errors import StateError
-from streams.rows import META_KEY, PartitionMeta, unpack_meta
-from streams.store import _DUE, _MASK, _OWN, _ROW, StoreRecord, _hash, _mark
+from streams.rows import PartitionMeta, unpack_meta
+from streams.store_record import OWN, StoreRecord, unseal
 
 
 def stores_under(folders: Sequence[Path]) -> list[Path]:
@@ -70,14 +70,14 @@ def _damaged(path: Path, why: str) -> StateError:
 def own_records(path: Path, db: Rdict) -> tuple[StoreRecord, PartitionMeta | None]:
     """What the store and its partition know of themselves; StateError when the store is damaged."""
     try:
-        stored = db.get(_OWN)
+        stored: Any = db.get(OWN)
         if stored is None:
             # A cut manifest opens empty; files with rows in them say otherwise.
             if next(iter(db.keys()), None) is not None or any(path.glob("*.sst")):
                 raise _damaged(path, "rows without the store's own record")
             return StoreRecord(""), None
-        meta = db.get(_OWN + META_KEY)
-        return msgspec.msgpack.decode(stored, type=StoreRecord), None if meta is None else unpack_meta(meta, str(path))
+        own = unseal(stored)
+        return own, None if own.meta is None else unpack_meta(own.meta, str(path))
     except StateError:
         raise
     except Exception as error:  # RocksDB's own complaint about a block, or bytes that are not a record
@@ -86,21 +86,9 @@ def own_records(path: Path, db: Rdict) -> tuple[StoreRecord, PartitionMeta | Non
 
 def verified(path: Path, db: Rdict, own: StoreRecord) -> Iterator[tuple[bytes, bytes | None]]:
     """Every row; at the end what was read is held against the store's own record, so that a lost one is noticed."""
-    found = StoreRecord(own.binding, own.position)
     try:
-        key: Any
-        value: Any
-        for key, value in db.items():
-            if key[:1] == _ROW:
-                found.rows += 1
-                found.digest = (found.digest + _mark(key[1:], value)) & _MASK
-                yield key[1:], value
-            elif key[:1] == _DUE:
-                found.due += 1
-                found.due_digest = (found.due_digest + _hash(key)) & _MASK
+        yield from store_record.verified(db, own)
     except (RowError, StateError):
         raise
-    except Exception as error:  # RocksDB's own complaint about a block
+    except Exception as error:  # not the record's sums, or RocksDB's own complaint about a block
         raise _damaged(path, str(error)) from None
-    if found != own:
-        raise _damaged(path, f"expected {own.rows} rows and {own.due} due times, found {found.rows} and {found.due}")

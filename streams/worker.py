@@ -22,13 +22,14 @@ from features.events import Switch, decode
 from streams.bulletin import POLICY_KEY, Bulletin
 from streams.commit import PartitionLog
 from streams.errors import StateError
-from streams.faust_batches import BatchApp, Chunk, build_app
+from streams.faust_batches import BatchApp, Chunk, build_app, fetched_of
 from streams.library import VersionLibrary
 from streams.memory import avoid_long_pauses
 from streams.owner import VERSION_WAIT_S, Estate, Owner
 from streams.restore import committed_offset, read_changelog
 from streams.settings import Settings
 from streams.store import LocalRows
+from streams.watchdog import Progress, Watchdog
 
 log = logging.getLogger(__name__)
 
@@ -86,6 +87,7 @@ class Worker:
         self.app.before_stop = self._arm_hard_exit
         self.app.on_rebalance_complete.connect(self._on_rebalance_complete)
         self.app.task(self.keep_time)
+        self.watchdog = Watchdog(settings.stall_s, self.progress, self.end)
         self._started = False
 
     # --- assignment -------------------------------------------------------------------------------------
@@ -101,6 +103,7 @@ class Worker:
         """Take over the partitions assigned to us, let go of all others."""
         if not self._started:
             self._started = True
+            self.watchdog.start()
             await self.bulletin.start()
             await self._publish_policy()
         generation = self.app.consumer_generation_id
@@ -177,6 +180,7 @@ class Worker:
         try:
             while not self.app.should_stop:
                 await asyncio.sleep(_TIME_EVERY_S)
+                self.watchdog.beat()
                 self.bulletin.check()
                 for owner in list(self.owned.values()):
                     stale = owner.generation != self.app.consumer_generation_id or self.app.rebalancing
@@ -187,6 +191,16 @@ class Worker:
                             await owner.work(())
         except Exception as error:
             self.end(f"keeping time failed: {error!r}", error)
+
+    def progress(self) -> list[Progress]:
+        """How far every owned partition is; called from the watchdog's thread, reads only."""
+        if self.app.rebalancing:
+            return []
+        return [
+            Progress(partition, *fetched, owner.engine.meta.applied_offset)
+            for partition, owner in list(self.owned.items())
+            if (fetched := fetched_of(self.app, partition)) is not None
+        ]
 
     # --- the end ----------------------------------------------------------------------------------------
 

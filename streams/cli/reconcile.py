@@ -30,6 +30,7 @@ examples:
   riskshift reconcile --follow              a line every 5 s; Ctrl-C ends, the exit status is the state's
 """
 FOLLOW_EVERY_S = 5.0
+EVERY_MIN_S = 0.2
 _PROGRESS_EVERY_S = {True: 0.2, False: 5.0}
 
 # count → what it says when it is not 0.
@@ -83,7 +84,7 @@ async def _run(args: argparse.Namespace) -> int:
     async with Reconciler(settings.broker, settings.topic_prefix, progress) as reconciler:
         if args.follow:
             last: list[str] = []
-            async for report in reconciler.follow(args.every, stop):
+            async for report in reconciler.follow(max(args.every, EVERY_MIN_S), stop):
                 progress.clear()
                 last = _follow_line(report, last, args.json)
         report = await reconciler.once(args.wait)

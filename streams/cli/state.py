@@ -74,6 +74,7 @@ def _show_info(partitions: list[dict[str, Any]], customers: int, as_json: bool) 
             times = f"highest event time {line['watermark_ms']}, last tick {line['tick_ms']} (ms, -1: none)"
             print(f"    of {line['partitions']} partitions, {versions}, {times}")
         if line["binding"] is not None:
-            print(f"    bound to {line['binding']}, {line['disk_bytes']:,} bytes on disk")
+            size_on_disk = "" if line["disk_bytes"] is None else f", {line['disk_bytes']:,} bytes on disk"
+            print(f"    bound to {line['binding']}{size_on_disk}")
     mean = f", {size / customers:,.0f} bytes each" if customers else ""
     print(f"{customers:,} customers, {size:,} bytes{mean}")

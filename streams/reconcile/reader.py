@@ -26,7 +26,7 @@ _FETCH_WAIT_MS = 100
 _HELD_BACK_S = 1.5
 _STALLED_S = 30.0
 # What was on its way when we looked first has come by then.
-_GRACE_S = 2.0
+_GRACE_S = 1.0
 _BUFFERS_BYTES = 64 << 20
 _DESCRIBE_TRANSACTIONS = 65
 

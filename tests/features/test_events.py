@@ -330,3 +330,23 @@ def test_far_future_is_judged_against_the_broker() -> None:
     with pytest.raises(EventError) as caught:
         check_time(event, NOW - FUTURE_MAX_MS - 1)
     assert caught.value.code == "far_future"
+
+
+def test_cloudevents_binary_mode_fills_what_the_body_lacks() -> None:
+    body = b'{"kind":"login","schema_version":1,"event_time_ms":1,"channel":"mobile","result":"ok"}'
+    headers = [("ce_specversion", b"1.0"), ("ce_id", b"e-9"), ("ce_subject", b"c-9"), ("other", b"x")]
+    event = decode(body, headers)
+    assert isinstance(event, Event)
+    assert (event.event_id, event.customer_id) == ("e-9", "c-9")
+    with pytest.raises(EventError) as without:
+        decode(body)
+    assert without.value.code == "missing_field"
+    with pytest.raises(EventError):
+        decode(body, [("ce_specversion", b"0.3"), ("ce_id", b"e-9"), ("ce_subject", b"c-9")])
+
+
+def test_cloudevents_headers_never_overrule_the_body() -> None:
+    body = b'{"kind":"login","schema_version":1,"event_id":"e-1","event_time_ms":1,"channel":"mobile","result":"ok"}'
+    event = decode(body, [("ce_specversion", b"1.0"), ("ce_id", b"e-9"), ("ce_subject", b"c-9")])
+    assert isinstance(event, Event)
+    assert (event.event_id, event.customer_id) == ("e-1", "c-9")

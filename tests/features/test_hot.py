@@ -23,7 +23,7 @@ from features.events import (
     Profile,
     Transaction,
 )
-from features.hot import GAP_UNKNOWN_S, NO_SHARED, HotRow, is_late, update
+from features.hot import GAP_UNKNOWN_S, NO_SHARED, HotRow, TerminalFigures, is_late, update
 from features.row import EVENT_IDS_MAX, OUTLIER_RUN_MIN
 from tests.features.oracle import accepted, vectors
 
@@ -316,17 +316,40 @@ def test_night_and_weekend_are_of_the_event_itself() -> None:
 
 def test_shared_indicators_are_asked_for_and_neutral_without_an_id() -> None:
     class Known:
-        def terminal(self, terminal_id: str, at_ms: int) -> tuple[float, float, float]:
+        def terminal(self, terminal_id: str, at_ms: int) -> TerminalFigures:
             assert (terminal_id, at_ms) == ("t", START)
-            return 9.0, 0.2, 0.7
+            return 9.0, 0.2, 0.7, 3.0, 4.0, 1.0, 0.5, 0.6, 2.5
 
         def merchant(self, merchant_id: str, at_ms: int) -> tuple[float, float]:
             assert (merchant_id, at_ms) == ("m", START)
             return 8.0, 0.1
 
-    assert update(HotRow(), tx(START, terminal_id="t", merchant_id="m"), Known())[-5:] == [9.0, 0.2, 0.7, 8.0, 0.1]
-    assert update(HotRow(), tx(START, terminal_id=None), Known())[-5:] == [0.0, 0.005, 0.0, 0.0, 0.005]
-    assert update(HotRow(), tx(START, terminal_id="t"), NO_SHARED)[-5:] == [0.0, 0.005, 0.0, 0.0, 0.005]
+    known = update(HotRow(), tx(START, terminal_id="t", merchant_id="m"), Known())
+    assert known is not None
+    assert known[-11:] == [9.0, 0.2, 0.7, 3.0, 4.0, 1.0, 0.5, 0.6, 2.5, 8.0, 0.1]
+    neutral = [0.0, 0.005, *[0.0] * 7, 0.0, 0.005]
+    for row in (
+        update(HotRow(), tx(START, terminal_id=None), Known()),
+        update(HotRow(), tx(START, terminal_id="t"), NO_SHARED),
+    ):
+        assert row is not None
+        assert row[-11:] == neutral
+    shared = [feature.name for feature in CATALOGUE if feature.shared]
+    assert shared == list(NAMES[-11:])
+
+
+def test_unusual_amounts_count_for_what_comes_after_them_within_a_week() -> None:
+    row = HotRow()
+    for n in range(30):
+        vector(row, tx(START + n * DAY, 1_000 + 10 * (n % 3)))
+    at = START + 30 * DAY
+    first = vector(row, tx(at, 50_000))
+    assert first["amount_zscore_baseline"] > 2
+    assert (first["unusual_count_7d"], first["amount_excess"]) == (0.0, 50_000.0)
+    assert vector(row, tx(at + HOUR, 1_000))["unusual_count_7d"] == 1.0
+    assert vector(row, tx(at + 2 * HOUR, 50_000, status="declined"))["unusual_count_7d"] == 1.0
+    assert vector(row, tx(at + 3 * HOUR, 1_000))["unusual_count_7d"] == 1.0
+    assert vector(row, tx(at + 7 * DAY, 1_000))["unusual_count_7d"] == 0.0
 
 
 # --- time -----------------------------------------------------------------------------------------------

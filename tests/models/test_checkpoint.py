@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from features.catalogue import FEATURE_VERSION
 from models.errors import CheckpointError, SnapshotError
 from models.fraud import FraudModel
 from models.learner import Learner
@@ -70,7 +71,7 @@ def test_every_altered_byte_of_the_head_and_any_cut_is_refused() -> None:
 def test_a_checkpoint_of_another_catalogue_or_release_is_refused() -> None:
     saved = unseal(Learner(1).checkpoint(KEY), KEY)
     saved.feature_version = 99
-    with pytest.raises(CheckpointError, match="feature version 1, found 99"):
+    with pytest.raises(CheckpointError, match=f"feature version {FEATURE_VERSION}, found 99"):
         Learner.restore(seal(saved, KEY), KEY)
     saved = unseal(Learner(1).checkpoint(KEY), KEY)
     saved.settings = {"unknown": 1}

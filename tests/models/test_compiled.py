@@ -112,7 +112,13 @@ def test_the_prior_sees_the_planted_typologies_before_any_label() -> None:
         device_new=1, device_change_recent=1, payee_added_recent=1, payee_new=1, is_transfer=1, is_remote=1,
         amount_zscore_baseline=3,
     )  # fmt: skip
-    terminal = probability(terminal_fraud_rate=0.15, terminal_fraud_recent=0.9)
+    terminal = probability(
+        terminal_fraud_rate=0.15, terminal_fraud_recent=0.9, terminal_fraud_count_7d=3, terminal_fraud_unbroken=1,
+        terminal_fraud_share=0.86, terminal_fraud_age=4,
+    )  # fmt: skip
+    quiet_since = probability(
+        terminal_fraud_rate=0.15, terminal_fraud_recent=0.4, terminal_good_since=12, terminal_fraud_age=30
+    )
     assert min(stolen_card, takeover) > 0.5
-    assert terminal > 0.1
+    assert terminal > 20 * prior.BASE_RATE > 20 * quiet_since / 2
     assert probability(merchant_new=1, terminal_new=1, novelty_count_7d=4) < 0.05

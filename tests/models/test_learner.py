@@ -140,7 +140,7 @@ def test_a_reported_fraud_shows_in_indicators_at_once_and_teaches_at_maturity() 
     bench.outcome("e", "fraud_confirmed", DAY_MS)
     (snapshot,) = bench.tick(DAY_MS + HOUR_MS)
     assert snapshot.version == 2
-    rate, fraud_rate, recent = snapshot.shared.terminal("t", DAY_MS)
+    rate, fraud_rate, recent = snapshot.shared.terminal("t", DAY_MS)[:3]
     assert (rate, recent) == (1 / 7, 1.0)
     assert fraud_rate == pytest.approx(1.1 / 21)
     assert snapshot.shared.merchant("m", DAY_MS)[1] == pytest.approx(1.1 / 21)
@@ -174,6 +174,17 @@ def test_a_confirmed_good_is_learned_and_a_blocked_one_is_not_good_by_silence() 
     assert bench.stat("events_blocked_unlabelled") == 1
 
 
+def test_mature_silence_is_good_news_of_a_terminal_with_known_fraud() -> None:
+    bench = Bench()
+    bench.event("fraud", HOUR_MS)
+    bench.event("later", 2 * HOUR_MS)
+    bench.event("declined", 3 * HOUR_MS, status="declined")
+    bench.outcome("fraud", "fraud_confirmed", DAY_MS)
+    (snapshot,) = bench.tick(6 * DAY_MS)
+    assert snapshot.shared.terminals["t"].good_since == 0
+    assert bench.tick(9 * DAY_MS)[-1].shared.terminals["t"].good_since == 1
+
+
 def test_a_correction_before_maturity_replaces_the_label_and_takes_the_indicator_back() -> None:
     bench = Bench()
     bench.event("e", HOUR_MS)
@@ -181,7 +192,7 @@ def test_a_correction_before_maturity_replaces_the_label_and_takes_the_indicator
     bench.outcome("e", "fraud_confirmed", DAY_MS + 1)
     bench.outcome("e", "dispute_upheld", 2 * DAY_MS)
     (snapshot,) = bench.tick(3 * DAY_MS)
-    assert snapshot.shared.terminal("t", 3 * DAY_MS) == (1 / 7, 0.1 / 21, 0.0)
+    assert snapshot.shared.terminal("t", 3 * DAY_MS) == (1 / 7, 0.1 / 21, *[0.0] * 7)
     bench.tick(8 * DAY_MS)
     assert (bench.stat("frauds_learned"), bench.stat("goods_learned")) == (0, 1)
     assert bench.stat("outcomes_repeated") == 1

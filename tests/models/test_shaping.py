@@ -16,7 +16,8 @@ def test_shaping_follows_the_catalogue() -> None:
     for place, feature in enumerate(CATALOGUE):
         for raw, got in zip(vectors[:, place].tolist(), shaped[:, place].tolist(), strict=True):
             base = math.log1p(raw) if feature.shape == "log1p" else raw
-            expected = min(CLIP, max(-CLIP, (base - feature.center) / feature.scale))
+            low = 0.0 if feature.shape == "excess" else -CLIP
+            expected = min(CLIP, max(low, (base - feature.center) / feature.scale))
             assert got == pytest.approx(expected, abs=1e-12)
 
 

@@ -6,14 +6,18 @@ import pytest
 
 from models.shared import (
     DAY_MS,
+    FORGET_DAYS,
     FRAUD_DAYS,
     FRAUDS_MAX,
     RECENT_HALF_LIFE_MS,
+    SERIES_GAP_MS,
     TRAFFIC_DAYS,
     Counts,
     SharedIndicators,
     SharedTable,
 )
+
+NEUTRAL = (0.0, 0.005, *[0.0] * 7)
 
 
 def test_figures_equal_a_naive_count_over_all_events() -> None:
@@ -31,7 +35,7 @@ def test_figures_equal_a_naive_count_over_all_events() -> None:
                 if rng.random() < 0.2:
                     known_ms = day * DAY_MS + rng.randrange(DAY_MS)
                     frauds.append((place, known_ms))
-                    indicators.fraud_known(place, None, known_ms)
+                    indicators.fraud_known(place, None, at_ms, known_ms)
             if frauds and rng.random() < 0.1:
                 place, known_ms = frauds.pop()
                 indicators.fraud_withdrawn(place, None, known_ms)
@@ -40,10 +44,17 @@ def test_figures_equal_a_naive_count_over_all_events() -> None:
                 n = sum(p == place and at // DAY_MS > day - TRAFFIC_DAYS for p, at in txs)
                 m = sum(p == place and at // DAY_MS > day - FRAUD_DAYS for p, at in txs)
                 f = sum(p == place and at // DAY_MS > day - FRAUD_DAYS for p, at in frauds)
-                rate, fraud_rate, recent = table.terminal(place, (day + 1) * DAY_MS)
+                figures = table.terminal(place, (day + 1) * DAY_MS)
+                rate, fraud_rate, recent, week, month = figures[:5]
                 assert rate == n / 7
                 assert fraud_rate == min(1.0, (f + 0.1) / (m + 20))
-                known = [at for p, at in frauds if p == place]
+                known = sorted(at for p, at in frauds if p == place)
+                assert week == sum(at // DAY_MS > day - TRAFFIC_DAYS for at in known)
+                assert month == f
+                if recent:
+                    old = [at for at in known if at // DAY_MS > day - FORGET_DAYS]
+                    first = max(b for a, b in zip([-(10**18), *old], old, strict=False) if b - a > SERIES_GAP_MS)
+                    assert figures[8] == ((day + 1) * DAY_MS - first) / DAY_MS
                 if known and max(known) // DAY_MS > day - 70:
                     assert recent == 0.5 ** (((day + 1) * DAY_MS - max(known)) / RECENT_HALF_LIFE_MS)
                 else:
@@ -53,9 +64,9 @@ def test_figures_equal_a_naive_count_over_all_events() -> None:
 def test_unknown_and_missing_places_get_the_prior() -> None:
     table = SharedTable({}, {})
     for place in ("x", "", None):
-        assert table.terminal(place, 1) == (0.0, 0.005, 0.0)
+        assert table.terminal(place, 1) == NEUTRAL
         assert table.merchant(place, 1) == (0.0, 0.005)
-    assert SharedTable({"t": Counts(0, 0, 0, -1)}, {}).terminal("t", 1) == (0.0, 0.005, 0.0)
+    assert SharedTable({"t": Counts(0, 0, 0, -1)}, {}).terminal("t", 1) == NEUTRAL
 
 
 def test_freshness_is_one_at_knowledge_and_half_after_seven_days() -> None:
@@ -69,8 +80,8 @@ def test_a_table_does_not_follow_later_updates() -> None:
     indicators.update("t", "m", 0)
     table = indicators.table(0)
     indicators.update("t", "m", 1)
-    indicators.fraud_known("t", "m", 2)
-    assert table.terminal("t", 2) == (1 / 7, 0.1 / 21, 0.0)
+    indicators.fraud_known("t", "m", 1, 2)
+    assert table.terminal("t", 2) == (1 / 7, 0.1 / 21, *NEUTRAL[2:])
     assert indicators.table(3).terminal("t", 3)[0] == 2 / 7
 
 
@@ -95,7 +106,7 @@ def test_a_place_nobody_visits_is_forgotten_without_counting_as_evicted() -> Non
 def test_known_frauds_of_a_place_are_bounded() -> None:
     indicators = SharedIndicators()
     for n in range(FRAUDS_MAX + 50):
-        indicators.fraud_known("t", None, n)
+        indicators.fraud_known("t", None, n, n)
     assert indicators.table(1000).terminals["t"].fraud_30d == FRAUDS_MAX
 
 
@@ -105,7 +116,8 @@ def test_dump_and_load_go_on_as_if_nothing_had_happened(at: int) -> None:
         rng = random.Random(n)
         indicators.update(f"t{rng.randrange(9)}", f"m{rng.randrange(3)}", n * DAY_MS // 2)
         if n % 4 == 0:
-            indicators.fraud_known(f"t{rng.randrange(9)}", None, n * DAY_MS // 2)
+            indicators.fraud_known(f"t{rng.randrange(9)}", None, n * DAY_MS // 4, n * DAY_MS // 2)
+        indicators.good_known(f"t{rng.randrange(9)}", None, n * DAY_MS // 3)
         if n % 5 == 0:
             indicators.table(n * DAY_MS // 2)
 
@@ -121,3 +133,38 @@ def test_dump_and_load_go_on_as_if_nothing_had_happened(at: int) -> None:
             a, b = whole.table(n * DAY_MS // 2), other.table(n * DAY_MS // 2)
             assert (a.terminals, a.merchants) == (b.terminals, b.merchants)
     assert whole.evicted == other.evicted > 0
+
+
+def test_good_ones_count_only_after_the_latest_fraud_and_a_new_fraud_starts_again() -> None:
+    indicators = SharedIndicators()
+
+    def figures(now_ms: int) -> tuple[float, float, float]:
+        good, unbroken, share = indicators.table(now_ms).terminal("t", now_ms)[5:8]
+        return good, unbroken, share
+
+    indicators.update("t", None, 0)
+    indicators.good_known("t", None, 0)
+    assert figures(1) == (0.0, 0.0, 0.0)  # no fraud is known: nothing to get over
+    indicators.fraud_known("t", None, 100, DAY_MS)
+    indicators.good_known("t", None, 99)
+    assert figures(DAY_MS) == (0.0, 1.0, 1 / 1.5)
+    for at_ms in (101, 102):
+        indicators.good_known("t", None, at_ms)
+    assert figures(DAY_MS) == (2.0, 0.25, 1 / 3.5)
+    indicators.fraud_known("t", None, 50, DAY_MS)  # an older one, reported late, does not undo them
+    assert figures(DAY_MS) == (2.0, 0.25, 2 / 4.5)
+    indicators.fraud_known("t", None, 200, DAY_MS)
+    assert figures(DAY_MS) == (0.0, 1.0, 3 / 3.5)
+
+
+def test_a_long_silence_begins_a_new_series() -> None:
+    indicators = SharedIndicators()
+    for day in (1, 10, 30, 31):
+        indicators.fraud_known("t", None, 0, day * DAY_MS)
+    assert indicators.table(40 * DAY_MS).terminal("t", 40 * DAY_MS)[8] == 10.0
+
+
+def test_good_news_of_an_unknown_place_makes_no_place() -> None:
+    indicators = SharedIndicators()
+    indicators.good_known("t", "m", 5)
+    assert indicators.table(5).terminals == {}

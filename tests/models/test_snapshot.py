@@ -6,6 +6,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from features.catalogue import FEATURE_VERSION
 from models import snapshot as module
 from models.errors import SnapshotError
 from models.fraud import WINDOW, FraudModel
@@ -20,7 +21,7 @@ def large(version: int = 7, seed: int = 0) -> Snapshot:
     model = FraudModel()
     model.observe_many(random_vectors(WINDOW + 10, seed))
     terminals = {
-        rng.bytes(16).hex(): Counts(*rng.integers(0, 2**40, 3).tolist(), int(rng.integers(-1, 2**40)))
+        rng.bytes(16).hex(): Counts(*rng.integers(-1, 2**40, len(Counts._fields)).tolist())
         for _ in range(40_000)
     }
     return Snapshot(version, 123, model.compile(), SharedTable(terminals, {"m": Counts(1, 2, 3, 4)}), {"b": 2, "a": 1})
@@ -110,8 +111,8 @@ def test_unsigned_wrongly_signed_and_foreign_bytes_are_refused() -> None:
 
 
 def test_another_feature_version_is_refused_even_with_our_signature() -> None:
-    foreign = dataclasses.replace(initial_snapshot(), feature_version=2)
-    with pytest.raises(SnapshotError, match=r"feature version 1, found 2.*same release"):
+    foreign = dataclasses.replace(initial_snapshot(), feature_version=FEATURE_VERSION + 1)
+    with pytest.raises(SnapshotError, match=rf"feature version {FEATURE_VERSION}, found {FEATURE_VERSION + 1}.*same release"):
         unpack(pack(foreign, KEY), KEY)
 
 

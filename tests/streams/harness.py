@@ -28,7 +28,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -36,14 +36,13 @@ from typing import Any, Self
 from streams import topics
 from streams.send import Raw, SendSummary, send_raw
 from streams.tail import Record, tail
+from tests.streams.account import Account
 
 HOME = Path(__file__).resolve().parents[2]
 MARK = "RISKSHIFT_TEST_MARK"
 READY_MAX_S = 90.0
 # The embedded broker waits the whole rebalance timeout in every group join.
 QUICK = {"RISKSHIFT_REBALANCE_TIMEOUT_S": "3", "RISKSHIFT_SESSION_TIMEOUT_S": "6", "RISKSHIFT_HEARTBEAT_S": "1"}
-
-Place = tuple[int, int]  # partition, offset
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,37 +196,6 @@ class Running:
             except subprocess.TimeoutExpired:
                 if kind is None:
                     raise
-
-
-@dataclass(slots=True)
-class Account:
-    """Input offsets and what was said about each: (disposition, value bytes) pairs."""
-
-    inputs: dict[Place, Record]
-    said: dict[Place, list[tuple[str, bytes | None]]] = field(default_factory=dict)
-
-    def unaccounted(self) -> list[Place]:
-        """Input offsets without a disposition."""
-        return [place for place in self.inputs if place not in self.said]
-
-    def invented(self) -> list[Place]:
-        """Dispositions of offsets that are not in the input."""
-        return [place for place in self.said if place not in self.inputs]
-
-    def twice(self, *, equal_allowed: bool = False) -> list[Place]:
-        """Offsets with more than one disposition; `equal_allowed` passes over exact repeats (no transactions)."""
-        return [
-            place for place, said in self.said.items() if len(said) > 1 and not (equal_allowed and len(set(said)) == 1)
-        ]
-
-    def kind(self, place: Place) -> str:
-        """The disposition of one offset."""
-        return self.said[place][0][0]
-
-    def counts(self) -> dict[str, int]:
-        """How many offsets have each disposition."""
-        kinds = [said[0][0] for said in self.said.values()]
-        return {kind: kinds.count(kind) for kind in sorted(set(kinds))}
 
 
 class Deployment:

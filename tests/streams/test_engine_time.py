@@ -196,7 +196,7 @@ def settled(events: list[Event], ticks: dict[int, list[Entry]], last_ms: int) ->
     return run([*entries, tick(last_ms)])
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(3))
 def test_ticks_of_any_grid_and_lag_leave_every_customer_the_same(seed: int) -> None:
     """Ticks that are not ahead of the customers' events: where they lie in the log makes no difference."""
     events = list(town())

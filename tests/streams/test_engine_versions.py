@@ -25,8 +25,8 @@ from tests.streams.driver import (
     town,
 )
 
-EVENTS: list[Event] = list(town()[:1_200])
-HALF = 600
+EVENTS: list[Event] = list(town()[1_500:4_000])
+HALF = 1_200
 AT_MS = EVENTS[HALF].event_time_ms
 
 

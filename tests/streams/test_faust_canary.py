@@ -8,9 +8,12 @@ from importlib.metadata import version
 
 import faust
 import pytest
+from aiokafka.producer import sender
 from faust.transport.conductor import Conductor
 from faust.transport.consumer import Consumer
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
+
+from streams import commit
 
 # Methods we override or whose behaviour `streams/faust_batches.py` rests on, with the digest of the reviewed source.
 REVIEWED = {
@@ -41,3 +44,11 @@ def test_overridden_method_is_the_reviewed_one(name: str) -> None:
 def test_scheduler_is_a_public_setting() -> None:
     assert "ConsumerScheduler" in faust.Settings.SETTINGS
     assert inspect.iscoroutinefunction(Conductor.on_partitions_assigned)
+
+
+def test_aiokafka_still_waits_where_commit_shortens_it() -> None:
+    source = inspect.getsource(sender)
+    assert "BACKOFF_OVERRIDE = 0.02" in source, "the constant that streams/commit.py sets is gone or has another value"
+    assert source.count("BACKOFF_OVERRIDE") >= 2, "nothing reads it any more"
+    assert commit.PartitionLog.__module__ == "streams.commit"
+    assert sender.BACKOFF_OVERRIDE < 0.02

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.streams.harness import Account, Deployment, until
+from tests.streams.account import Account
+from tests.streams.harness import Deployment, until
 
 # What an orchestrator waits before it kills; the product promises to be done by then.
 STOP_MAX_S = 20.0
