@@ -25,7 +25,6 @@ def by_week(run: Run, starts: list[int], origin_ms: int) -> dict[str, Any]:
     """Each test week (its first day counts from `origin_ms`), and the mean of them."""
     scores = np.array([s.probability for s in run.scored])
     fraud = np.array([s.fraud for s in run.scored])
-    # Labels known only after the end of the file are not known here: test weeks end before.
     customers = np.unique(np.array([s.customer_id for s in run.scored]), return_inverse=True)[1]
     days = np.array([(s.event_time_ms - origin_ms) // DAY_MS for s in run.scored])
     alerted = np.array([s.alerted for s in run.scored])
@@ -39,7 +38,8 @@ def by_week(run: Run, starts: list[int], origin_ms: int) -> dict[str, Any]:
             "transactions": len(y), "frauds": int(y.sum()),
             "auc": auc(y, p), "ap": average_precision(y, p), "cp100": cp100,
             "observed_over_expected": float(y.sum() / p.sum()), "slope": slope(y, p),
-            "alerts_per_day": float(week.sum() / 7), "alert_precision": float(fraud[week].mean()) if week.any() else 0.0,
+            "alerts_per_day": float(week.sum() / 7),
+            "alert_precision": float(fraud[week].mean()) if week.any() else 0.0,
         }  # fmt: skip
     mean = {key: float(np.mean([table[week][key] for week in weeks])) for key in ("auc", "ap", "cp100", "slope")}
     weights = {} if run.last is None else dict(_weights(run))
@@ -108,7 +108,11 @@ def of_towns(runs: list[tuple[Town, Run]], warm_days: int) -> dict[str, Any]:
     labels, scores = np.array(y), np.array(p)
     return {
         "cases": {
-            t: {"planted": planted[t], "caught": caught[t], "median_minutes_to_alert": round(median(minutes[t])) if t in minutes else None}
+            t: {
+                "planted": planted[t],
+                "caught": caught[t],
+                "median_minutes_to_alert": round(median(minutes[t])) if t in minutes else None,
+            }
             for t in sorted(planted)
         },
         "false_alerts_per_1000_customer_days": false_alerts / customer_days * 1000,

@@ -6,19 +6,18 @@ import gc
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import msgspec
-import numpy as np
 
 from alerts.policy import DEFAULT_PATH, parse_policy
 from alerts.records import Alert
 from alerts.shift import Assessor
 from features.catalogue import CATALOGUE, INDEX
-from features.events import Event, Outcome, Switch, Tick, Transaction, encode
+from features.events import Event, Switch, Tick, encode
 from models.compiled import CompiledFraud, FraudScores
 from models.learner import Learner, LearnerSettings
-from models.observation import FRAUD_OUTCOMES, decode_observation
+from models.observation import decode_observation
 from models.shaping import Floats
 from models.snapshot import LoadedSnapshot, Snapshot, initial_snapshot
 from streams.engine import Engine
@@ -29,10 +28,11 @@ _alerts = msgspec.json.Decoder(Alert)
 # What the ablation leaves out, one group at a time.
 GROUPS: dict[str, tuple[str, ...]] = {
     "excess of amount and z": ("amount_excess", "amount_zscore_excess"),
-    "unusual amounts of the week": ("unusual_count_7d",),
-    "good since, unbroken": ("terminal_good_since", "terminal_fraud_unbroken"),
-    "counts and share of known frauds": ("terminal_fraud_count_7d", "terminal_fraud_count_30d", "terminal_fraud_share"),
-    "age of the series": ("terminal_fraud_age",),
+    "what is known of the terminal since": (
+        "terminal_good_since", "terminal_fraud_unbroken", "terminal_fraud_share", "terminal_fraud_count_7d",
+        "terminal_fraud_count_30d",
+    ),
+    "age of the terminal's series": ("terminal_fraud_age",),
     "all of these": (
         "amount_excess", "amount_zscore_excess", "unusual_count_7d", "terminal_good_since", "terminal_fraud_unbroken",
         "terminal_fraud_count_7d", "terminal_fraud_count_30d", "terminal_fraud_share", "terminal_fraud_age",
@@ -144,17 +144,11 @@ def drive(events: Iterable[Event], run: Run, progress: Callable[[str], None] = p
             run.alerts.append(alert)
             if found := place.get((alert.customer_id, alert.source_event_id)):
                 found.alerted = True
-        for event in batch:
-            if isinstance(event, Outcome) and event.outcome in FRAUD_OUTCOMES and isinstance(event.about_event_id, str):
-                if found := place.get((event.customer_id, event.about_event_id)):
-                    found.fraud = True
         run.events += len(batch)
         if time.monotonic() - said > 10:
             said = time.monotonic()
-            rate = run.events / (said - started)
-            progress(
-                f"{run.events:,} events, {rate:,.0f}/s, {len(run.alerts):,} alerts, {time.strftime('%Y-%m-%d', time.gmtime(hour_ms / 1000))}"
-            )
+            rate, day = run.events / (said - started), time.strftime("%Y-%m-%d", time.gmtime(hour_ms / 1000))
+            progress(f"{run.events:,} events, {rate:,.0f}/s, {len(run.alerts):,} alerts, {day}")
     run.counters = learner.stats()
     run.seconds = time.monotonic() - started
     return run

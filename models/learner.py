@@ -235,9 +235,7 @@ class Learner:
         if live:
             self._changed = True
             if fraud:
-                self._indicators.fraud_known(
-                    entry.terminal_id, entry.merchant_id, entry.event_time_ms, o.event_time_ms
-                )
+                self._indicators.fraud_known(entry.terminal_id, entry.merchant_id, entry.event_time_ms, o.event_time_ms)
             elif entry.known_ms >= 0:
                 self._indicators.fraud_withdrawn(entry.terminal_id, entry.merchant_id, entry.known_ms)
         entry.known_ms = o.event_time_ms if fraud else -1

@@ -84,7 +84,8 @@ def shape_columns(vectors: Floats) -> Floats:
 
     Returns
     -------
-    ``(shape(x) - center) / scale`` clipped to ±5, `excess` to 0..5; flags stay 0 or 1. A row does not depend on the others.
+    ``(shape(x) - center) / scale`` clipped to ±5, `excess` to 0..5; flags stay 0 or 1. A row does not depend on
+    the others.
     """
     if vectors.ndim != 2 or vectors.shape[1] != SIZE:
         raise ValueError(f"expected vectors of shape (n, {SIZE}), found {vectors.shape}: see features/catalogue.py")

@@ -224,9 +224,7 @@ class SharedIndicators:
             if place_id:
                 places.touch(place_id).add_tx(event_time_ms // DAY_MS)
 
-    def fraud_known(
-        self, terminal_id: str | None, merchant_id: str | None, event_time_ms: int, known_ms: int
-    ) -> None:
+    def fraud_known(self, terminal_id: str | None, merchant_id: str | None, event_time_ms: int, known_ms: int) -> None:
         """Count one fraud of `event_time_ms` at the moment it became known."""
         for places, place_id in ((self._terminals, terminal_id), (self._merchants, merchant_id)):
             if place_id:

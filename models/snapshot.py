@@ -244,7 +244,9 @@ def _decode_body(data: bytes, version: int) -> Snapshot:
 def _pack_places(places: dict[str, Counts]) -> _Places:
     # Sorted, so that the bytes do not tell in which order the learner met them; by column, so that they shrink.
     rows = sorted(places.items())
-    columns = [list(column) for column in zip(*(counts for _, counts in rows), strict=True)] or [[] for _ in Counts._fields]
+    columns = [list(column) for column in zip(*(counts for _, counts in rows), strict=True)] or [
+        [] for _ in Counts._fields
+    ]
     return _Places([place_id for place_id, _ in rows], *columns)
 
 

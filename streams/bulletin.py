@@ -29,6 +29,8 @@ from streams.settings import Settings
 log = logging.getLogger(__name__)
 
 _LOOK_S = 0.02
+# World figures kept for partitions that have not copied them yet.
+WORLD_MAX = 100_000
 SNAPSHOT_KEY, POLICY_KEY, CHECKPOINT_KEY = b"snapshot/", b"policy/", b"checkpoint/"
 
 
@@ -94,6 +96,8 @@ class Bulletin:
         self.time = StreamTime(settings)
         self.changed = asyncio.Event()
         self._chunks: dict[int, dict[int, bytes]] = {}
+        # Where in the models topic each version begins: an old one may be wanted after it was let go.
+        self._where: dict[int, int] = {}
         self._caught_up = asyncio.Event()
         self._consumer: AIOKafkaConsumer | None = None
         self._task: asyncio.Task[None] | None = None
@@ -107,16 +111,7 @@ class Bulletin:
             When the broker does not answer.
         """
         settings = self.settings
-        consumer = AIOKafkaConsumer(
-            bootstrap_servers=settings.broker,
-            group_id=None,
-            enable_auto_commit=False,
-            isolation_level="read_committed",
-            auto_offset_reset="earliest",
-            fetch_max_wait_ms=200,
-            max_partition_fetch_bytes=8 << 20,
-            request_timeout_ms=int(settings.request_timeout_s * 1000),
-        )
+        consumer = self._new_consumer()
         self._consumer = consumer
         try:
             await asyncio.wait_for(consumer.start(), settings.request_timeout_s)
@@ -142,6 +137,19 @@ class Bulletin:
                 f"could not read {settings.topic_models} to its end within {settings.request_timeout_s:.0f} s: "
                 "is the broker well?"
             )
+
+    def _new_consumer(self) -> AIOKafkaConsumer:
+        settings = self.settings
+        return AIOKafkaConsumer(
+            bootstrap_servers=settings.broker,
+            group_id=None,
+            enable_auto_commit=False,
+            isolation_level="read_committed",
+            auto_offset_reset="earliest",
+            fetch_max_wait_ms=200,
+            max_partition_fetch_bytes=8 << 20,
+            request_timeout_ms=int(settings.request_timeout_s * 1000),
+        )
 
     def stream_time_ms(self, now_s: float) -> int:
         """Stream time at wall time `now_s`; -1 while nothing is known."""
@@ -170,6 +178,8 @@ class Bulletin:
     async def require(self, model_version: int, policy_version: str, timeout_s: float) -> bool:
         """Wait until both versions are known here; False when they do not come in time."""
         deadline = time.monotonic() + timeout_s
+        if not self.library.has_model(model_version) and model_version in self._where:
+            await self._read_again(model_version, timeout_s)
         while not self.library.knows(model_version, policy_version):
             left = deadline - time.monotonic()
             if left <= 0:
@@ -179,6 +189,25 @@ class Bulletin:
                 await asyncio.wait_for(self.changed.wait(), min(left, 0.5))
             self.check()
         return True
+
+    async def _read_again(self, version: int, timeout_s: float) -> None:
+        """Offer an old snapshot again, from where it lies in the topic."""
+        consumer = self._new_consumer()
+        tp = TopicPartition(self.settings.topic_models, 0)
+        deadline = time.monotonic() + timeout_s
+        wanted = b"%b%d/" % (SNAPSHOT_KEY, version)
+        try:
+            await asyncio.wait_for(consumer.start(), timeout_s)
+            consumer.assign([tp])
+            consumer.seek(tp, self._where[version])
+            while not self.library.has_model(version) and time.monotonic() < deadline:
+                for record in (await consumer.getmany(tp, timeout_ms=200)).get(tp, ()):
+                    if record.key and record.key.startswith(wanted) and record.value:
+                        self._take_chunk(record.key, record.value, record.offset)
+        except (KafkaError, TimeoutError, OSError) as error:
+            raise BrokerError(f"cannot read {tp.topic} on {self.settings.broker}: {error!r}") from None
+        finally:
+            await asyncio.wait({asyncio.ensure_future(consumer.stop())}, timeout=5)
 
     async def catch_up(self, timeout_s: float) -> None:
         """Wait until everything that was in the models topic when this was called has been read, or time is up."""
@@ -208,10 +237,13 @@ class Bulletin:
             for partition, records in answer.items():
                 for record in records:
                     self._take(partition.topic, record, now_s)
-            if answer:
-                self.changed.set()
             if not self._caught_up.is_set() and await self._at_end(consumer):
                 self._caught_up.set()
+            if answer:
+                # While catching up only the newest is looked at, once; later every one as it comes.
+                if self._caught_up.is_set():
+                    self._add(self.library.adopt, SNAPSHOT_KEY)
+                self.changed.set()
 
     async def _at_end(self, consumer: AIOKafkaConsumer) -> bool:
         # The fetch's own high watermark: on the embedded broker ListOffsets lags behind it.
@@ -237,22 +269,27 @@ class Bulletin:
                 return
             if isinstance(event, Indicator):
                 self.world.append((record.offset, event))
+                del self.world[:-WORLD_MAX]
         elif key.startswith(SNAPSHOT_KEY):
-            self._take_chunk(key, value)
+            self._take_chunk(key, value, record.offset)
         elif key.startswith(POLICY_KEY):
             self._add(lambda: self._take_policy(value), key)
 
-    def _take_chunk(self, key: bytes, value: bytes) -> None:
+    def _take_chunk(self, key: bytes, value: bytes, offset: int) -> None:
         try:
             version, place, count = (int(part) for part in key.removeprefix(SNAPSHOT_KEY).split(b"/"))
         except ValueError:
             log.warning("models record with key %r passed over: expected snapshot/VERSION/CHUNK/CHUNKS", key[:80])
             return
+        if place == 0:
+            # A learner that crashed in the middle says the version again, from its first chunk.
+            self._chunks[version] = {}
+            self._where[version] = offset
         chunks = self._chunks.setdefault(version, {})
         chunks[place] = value
         if len(chunks) == count:
             del self._chunks[version]
-            self._add(lambda: self.library.add_snapshot(version, [chunks[i] for i in sorted(chunks)]), key)
+            self.library.offer(version, [chunks[i] for i in sorted(chunks)])
 
     def _take_policy(self, value: bytes) -> None:
         policy = parse_policy(value)

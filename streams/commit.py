@@ -12,7 +12,7 @@ development: a batch cut in half is said twice, with the same ids.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -44,16 +44,20 @@ class PartitionLog:
         Second part of the transactional id: the partition's number, or `learner`.
     transactional
         Whether the broker has transactions (`streams.broker.capabilities`).
+    producer
+        What makes the client; the simulation brings its own.
     """
 
-    def __init__(self, settings: Settings, name: str, transactional: bool) -> None:
+    def __init__(
+        self, settings: Settings, name: str, transactional: bool, producer: Callable[..., Any] = AIOKafkaProducer
+    ) -> None:
         self.settings = settings
         self.transactional = transactional
         self.lock = asyncio.Lock()
         # Without a fence: where my next row must land, or another owner is writing too.
         self._changelog_end: int | None = None
         fence = {"transactional_id": f"{settings.topic_prefix}-{name}"} if transactional else {}
-        self._producer = AIOKafkaProducer(
+        self._producer = producer(
             bootstrap_servers=settings.broker,
             acks="all",
             linger_ms=0,

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from contextlib import suppress
 from pathlib import Path
 
 from alerts.errors import PolicyError
 from alerts.policy import DEFAULT_PATH, Policy, parse_policy
 from alerts.shift import Assessor
+from features.errors import RiskshiftError
 from models.snapshot import LoadedSnapshot, initial_snapshot, unpack
 from streams.errors import SettingError, StateError
 
 INITIAL_VERSION = 1
 # Snapshots kept unpacked: the one in force, the next, and a few that lagging partitions still use.
 LOADED_MAX = 8
+# Snapshots kept packed; an older one is read from its topic again.
+PACKED_MAX = 256
 
 
 class VersionLibrary:
@@ -36,7 +40,9 @@ class VersionLibrary:
 
     def __init__(self, key: bytes, policy_path: Path | None = None) -> None:
         self._key = key
-        self._packed: dict[int, list[bytes]] = {}
+        self._packed: OrderedDict[int, list[bytes]] = OrderedDict()
+        # Read, and not looked at yet: most old versions never are.
+        self._offered: OrderedDict[int, list[bytes]] = OrderedDict()
         self._loaded: OrderedDict[int, LoadedSnapshot] = OrderedDict()
         self._assessors: dict[str, Assessor] = {}
         self._digests: dict[str, str] = {}
@@ -66,9 +72,43 @@ class VersionLibrary:
         return self._assessors[policy_version]
 
     def knows(self, model_version: int, policy_version: str) -> bool:
-        """Whether both versions can be used here."""
-        known = model_version == INITIAL_VERSION or model_version in self._packed
-        return known and policy_version in self._assessors
+        """Whether both versions can be used here; an offered snapshot is checked now."""
+        return policy_version in self._assessors and self.has_model(model_version)
+
+    def has_model(self, version: int) -> bool:
+        """Whether the snapshot is here and ours; an offered one is checked now."""
+        if version in self._offered:
+            chunks = self._offered.pop(version)
+            with suppress(RiskshiftError):
+                self.add_snapshot(version, chunks)
+        return version == INITIAL_VERSION or version in self._packed
+
+    def offer(self, version: int, chunks: list[bytes]) -> None:
+        """Keep a snapshot without looking at it; `knows` or `adopt` will."""
+        self._offered[version] = chunks
+        while len(self._offered) > PACKED_MAX:
+            self._offered.popitem(last=False)
+
+    def adopt(self) -> None:
+        """Make the newest offered snapshot that is ours the latest; newer ones that are not are refused.
+
+        Raises
+        ------
+        features.errors.RiskshiftError
+            What was wrong with the newest one, after a good one was adopted.
+        """
+        problem: RiskshiftError | None = None
+        for version in sorted(self._offered, reverse=True):
+            if version < self.latest:
+                break
+            try:
+                self.add_snapshot(version, self._offered.pop(version))
+            except RiskshiftError as error:
+                problem = error
+            else:
+                break
+        if problem is not None:
+            raise problem
 
     def add_snapshot(self, version: int, chunks: list[bytes]) -> None:
         """Take a snapshot after checking its signature.
@@ -94,6 +134,8 @@ class VersionLibrary:
             raise
         self._packed[version] = chunks
         self.latest = max(self.latest, version)
+        while len(self._packed) > PACKED_MAX:
+            self._packed.popitem(last=False)
 
     def add_policy(self, policy: Policy) -> None:
         """Take a policy; the same version with other content is refused, as decisions name only the version."""

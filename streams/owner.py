@@ -222,7 +222,7 @@ def _switch(library: VersionLibrary, meta: PartitionMeta) -> Switch | None:
         return None
     return Switch(
         event_id=f"switch/{meta.partition}/{version}/{policy}"[:64],
-        event_time_ms=max(meta.watermark_ms, 0),
+        event_time_ms=max(meta.watermark_ms, meta.tick_ms, 0),
         schema_version=1,
         partition=meta.partition,
         model_version=version,

@@ -9,6 +9,7 @@ commits, and the changelog has them. Whatever is lost is lost from the end, whol
 from __future__ import annotations
 
 import shutil
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -66,12 +67,12 @@ def open_store(path: Path, binding: str) -> tuple[Any, StoreRecord, str | None]:
     try:
         return db, _verify(db, path, binding), None
     except StateError:
-        db.close()
+        shut(db)
         raise
     except Exception as error:  # ours (ValueError), or RocksDB's complaint about a block
         why = str(error)
     # Outside of the clause above, whose traceback would keep an iterator, and with it the lock, alive.
-    db.close()
+    shut(db)
     return _anew(path, binding, why)
 
 
@@ -84,6 +85,12 @@ def write(db: Any, batch: WriteBatch, path: Path) -> None:
             f"cannot write rows to {path}: {error}: free or mount the disk; nothing is lost, "
             "the changelog has every row"
         ) from error
+
+
+def shut(db: Any) -> None:
+    """Close, come what may: a damaged or full disk fails to, and what counts was written by each commit."""
+    with suppress(Exception):
+        db.close()
 
 
 def _anew(path: Path, binding: str, why: str) -> tuple[Any, StoreRecord, str]:

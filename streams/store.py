@@ -21,7 +21,7 @@ from rocksdict import WriteBatch
 
 from features.errors import RowError
 from streams.errors import StateError
-from streams.rocks import open_store, write
+from streams.rocks import open_store, shut, write
 from streams.rows import META_KEY, CustomerRow, head, unpack, unpack_meta
 from streams.store_record import DUE, OWN, ROW, StoreRecord, due_key, row_mark, seal
 
@@ -217,8 +217,8 @@ class LocalRows:
             raise self._unreadable(f"expected {expected} rows, found {rows}")
 
     def close(self) -> None:
-        """Close; what was committed is on disk."""
-        self._db.close()
+        """Close; what was committed is on disk already. A second time is nothing."""
+        shut(self._db)
 
     # --- the disk -----------------------------------------------------------------------------------------
 

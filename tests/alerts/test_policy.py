@@ -28,11 +28,11 @@ def test_default_policy_loads_from_its_file(policy):
         ("calm_events = 5", "calm_events = 5.0", "fraud.calm_events", "whole number"),
         ('calm_time = "24h"', "calm_time = 24", "fraud.calm_time", "24h"),
         ('calm_time = "24h"', 'calm_time = "24 hours"', "fraud.calm_time", "24 hours"),
-        ("enter = 0.75", "enter = 1.75", "fraud.levels.high.enter", "from 0 to 1"),
-        ("enter = 0.75", "enter = nan", "fraud.levels.high.enter", "finite|number"),
-        ("enter = 0.75", "enter = 0.40", "fraud.levels.high.exit", "less than enter"),
-        ("enter = 0.40\nexit = 0.20", "enter = 0.10\nexit = 0.05", "fraud.levels.elevated.enter", "watch"),
-        ("enter = 0.40\nexit = 0.20", "enter = 0.40\nexit = 0.01", "fraud.levels.elevated.exit", "at least"),
+        ("enter = 0.60", "enter = 1.75", "fraud.levels.high.enter", "from 0 to 1"),
+        ("enter = 0.60", "enter = nan", "fraud.levels.high.enter", "finite|number"),
+        ("enter = 0.60", "enter = 0.30", "fraud.levels.high.exit", "less than enter"),
+        ("enter = 0.25\nexit = 0.12", "enter = 0.05\nexit = 0.04", "fraud.levels.elevated.enter", "watch"),
+        ("enter = 0.25\nexit = 0.12", "enter = 0.25\nexit = 0.01", "fraud.levels.elevated.exit", "at least"),
         ('severity = "high"', 'severity = "hihg"', "fraud.levels.high.severity", "did you mean 'high'"),
         ('action = "freeze_card"', 'action = "freeze_cards"', "actions[1].action", "did you mean 'freeze_card'"),
         ('feature = "tx_count_1h"', 'feature = "tx_count_2h"', "fraud.rules[4].when[0].feature", "tx_count_1h"),
@@ -83,7 +83,7 @@ def test_a_missing_file_says_so(tmp_path):
 
 def test_digest_is_of_the_meaning(policy, policy_text):
     assert parse_policy("# a comment\n" + policy_text.replace('"24h"', '"1d"')).digest == policy.digest
-    assert parse_policy(policy_text.replace("enter = 0.75", "enter = 0.76")).digest != policy.digest
+    assert parse_policy(policy_text.replace("enter = 0.60", "enter = 0.61")).digest != policy.digest
     assert len(policy.digest) == 64
 
 

@@ -279,8 +279,8 @@ def test_a_model_switch_alone_says_nothing(assessor, facts, vector):
     risk = RiskState()
     before = msgspec.structs.replace(facts(1), model_version=1)
     after = msgspec.structs.replace(facts(2), model_version=2)
-    assert assessor.transaction(risk, before, vector(), 0.1, 0.1, QUIET) is None
-    assert assessor.transaction(risk, after, vector(), 0.1, 0.1, QUIET) is None
+    assert assessor.transaction(risk, before, vector(), 0.04, 0.1, QUIET) is None
+    assert assessor.transaction(risk, after, vector(), 0.04, 0.1, QUIET) is None
 
 
 def test_alert_ids_differ_by_every_part(score, policy_text):

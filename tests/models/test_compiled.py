@@ -105,12 +105,12 @@ def test_the_prior_gives_an_ordinary_event_the_base_rate() -> None:
 
 def test_the_prior_sees_the_planted_typologies_before_any_label() -> None:
     stolen_card = probability(
-        amount_zscore_baseline=5, amount_max_ratio_baseline=4, amount_mean_ratio_30d=6, merchant_new=1,
+        amount_zscore_baseline=5, amount_zscore_excess=5, amount_max_ratio_baseline=4, amount_mean_ratio_30d=6, merchant_new=1,
         terminal_new=1, country_new=1, country_foreign=1, tx_count_1h=4,
     )  # fmt: skip
     takeover = probability(
         device_new=1, device_change_recent=1, payee_added_recent=1, payee_new=1, is_transfer=1, is_remote=1,
-        amount_zscore_baseline=3,
+        amount_zscore_baseline=3, amount_zscore_excess=3, login_failed_count_1d=3,
     )  # fmt: skip
     terminal = probability(
         terminal_fraud_rate=0.15, terminal_fraud_recent=0.9, terminal_fraud_count_7d=3, terminal_fraud_unbroken=1,
@@ -120,5 +120,6 @@ def test_the_prior_sees_the_planted_typologies_before_any_label() -> None:
         terminal_fraud_rate=0.15, terminal_fraud_recent=0.4, terminal_good_since=12, terminal_fraud_age=30
     )
     assert min(stolen_card, takeover) > 0.5
-    assert terminal > 20 * prior.BASE_RATE > 20 * quiet_since / 2
+    assert terminal > 100 * prior.BASE_RATE
+    assert quiet_since < prior.BASE_RATE
     assert probability(merchant_new=1, terminal_new=1, novelty_count_7d=4) < 0.05

@@ -203,10 +203,10 @@ def library() -> VersionLibrary:
         made.add_snapshot(version, pack(_learnt(version, seed), KEY))
     text = DEFAULT_PATH.read_text("utf-8").replace(f'"{HOUSE_POLICY}"', f'"{STRICT_POLICY}"')
     for old, new in (
-        ("0.15", "0.02"),
-        ("0.08", "0.01"),
-        ("enter = 0.40", "enter = 0.1"),
-        ("exit = 0.20", "exit = 0.05"),
+        ("enter = 0.10", "enter = 0.02"),
+        ("exit = 0.05", "exit = 0.01"),
+        ("enter = 0.25", "enter = 0.1"),
+        ("exit = 0.12", "exit = 0.05"),
     ):
         assert old in text
         text = text.replace(old, new)
