@@ -150,10 +150,13 @@ def slope(y: NDArray[np.bool_], p: Floats) -> float:
     x = np.log(np.clip(p, 1e-9, 1 - 1e-9) / np.clip(1 - p, 1e-9, 1))
     design = np.column_stack([np.ones_like(x), x])
     b = np.array([0.0, 1.0])
-    for _ in range(25):
-        q = 1 / (1 + np.exp(-design @ b))
-        w = q * (1 - q)
-        b = b + np.linalg.solve(design.T @ (design * w[:, None]) + 1e-9 * np.eye(2), design.T @ (y - q))
+    for _ in range(50):
+        q = 1 / (1 + np.exp(-np.clip(design @ b, -30, 30)))
+        step = np.linalg.solve(
+            design.T @ (design * (q * (1 - q))[:, None]) + 1e-9 * np.eye(2), design.T @ (np.asarray(y) - q)
+        )
+        # Far from the answer Newton's full step overshoots.
+        b = b + step / max(1.0, float(np.abs(step).max()) / 0.5)
     return float(b[1])
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -130,6 +131,8 @@ class Owner:
         await log.start()
         rows = estate.open_rows(partition)
         try:
+            # Before the changelog: a next owner may commit while we read, and its rows would look lost.
+            committed = await estate.committed(partition)
             async for changes, position in estate.read_changelog(partition, rows.position):
                 rows.commit(changes, position, newest_wins=estate.fenced)
             engine = Engine(
@@ -145,12 +148,12 @@ class Owner:
             if rows.meta is not None:
                 await _check(estate, unpack_meta(rows.meta, f"partition {partition}"))
                 engine.resume(rows.meta)
-            elif len(rows):
+            elif len(rows) and estate.fenced:
+                # Without transactions it is what a crash in the very first batch leaves: its rows come last of all.
                 raise StateError(
                     f"{estate.settings.topic_rows}[{partition}] has rows but not the partition's own: "
                     "it was not written by Riskshift"
                 )
-            committed = await estate.committed(partition)
             if committed is not None and committed > engine.meta.applied_offset + 1:
                 raise StateError(
                     f"the group has committed input offset {committed} of {estate.settings.topic_events}[{partition}], "
@@ -164,9 +167,16 @@ class Owner:
         return cls(estate, engine, log, rows, generation)
 
     async def release(self) -> None:
-        """Let go: close the log and the rows."""
-        self._rows.close()
-        await self._log.stop()
+        """Let go: wait for what is under way, but not so long that a hung broker holds up the group; then close."""
+        held = False
+        with suppress(TimeoutError):
+            held = await asyncio.wait_for(self.busy.acquire(), self.estate.settings.rebalance_timeout_s / 2)
+        try:
+            self._rows.close()
+            await self._log.stop()
+        finally:
+            if held:
+                self.busy.release()
 
     # --- batches ----------------------------------------------------------------------------------------
 

@@ -140,7 +140,10 @@ def _verify(db: Any, path: Path, binding: str) -> StoreRecord:
 def _rocks(path: Path) -> Any:
     # The rest of what RocksDB raises here is damage.
     try:
-        return Rdict(str(path), _options())
+        options = _options()
+        # Named for the column family too: else an existing store takes the options it was made with, and a cache of
+        # its own.
+        return Rdict(str(path), options, column_families={"default": options})
     except Exception as error:
         said = str(error)
         if any(sign in said for sign in _HELD):

@@ -226,7 +226,8 @@ class Worker:
 
 def say(what: str, **fields: object) -> None:
     """One JSON line to standard output: the supervisor reads it."""
-    print(json.dumps({"worker": what, "pid": os.getpid(), **fields}), flush=True)
+    # One write: the watchdog says its last words from a thread of its own.
+    print(json.dumps({"worker": what, "pid": os.getpid(), **fields}) + "\n", end="", flush=True)
 
 
 def run_worker(settings: Settings, partitions: int, transactional: bool, key: bytes, binding: str, slot: str) -> int:

@@ -104,7 +104,8 @@ def _supervise(args: argparse.Namespace, settings: Settings) -> int:
     def on_said(said: Said) -> None:
         what = said["worker"]
         if args.json:
-            print(json.dumps(said), flush=True)
+            # Children are read by a thread each: one write a line, or two lines mix.
+            print(json.dumps(said) + "\n", end="", flush=True)
         elif what == "restarting":
             print(
                 f"{said['name']} ended (status {said['status']}): {said['reason']}; starting it again", file=sys.stderr

@@ -23,7 +23,9 @@ from tests.faults.crashing import BOARD
 from tests.streams.harness import environment
 
 LEARNER = "learner"
-_POLL_S = 0.002
+_POLL_S = 0.001
+# About as long as a batch takes at the pace of these tests.
+_INTO_A_BATCH_S = 0.01
 
 
 @dataclass(slots=True)
@@ -130,12 +132,15 @@ class Fleet:
         slot.process = None
 
     def kill_in_flight(self, name: str, rng: random.Random, patience_s: float = 3.0) -> None:
-        """kill -9 a few milliseconds into a batch, if one comes in time."""
+        """kill -9 some milliseconds into a batch, if one comes in time."""
         slot = self.slots[name]
         deadline = time.monotonic() + patience_s
-        while not slot.board.in_flight and slot.running and time.monotonic() < deadline:
+        while slot.running and time.monotonic() < deadline:
+            if slot.board.in_flight:
+                time.sleep(rng.uniform(0.0, _INTO_A_BATCH_S))
+                if slot.board.in_flight:
+                    break
             time.sleep(_POLL_S)
-        time.sleep(rng.uniform(0.0, 0.01))
         self.kill(name)
 
     def _died(self, slot: Slot, where: str) -> None:
@@ -157,8 +162,8 @@ class Fleet:
         }
 
     def all_owned(self, partitions: int) -> bool:
-        """Whether every partition has an owner among the workers that run."""
-        return sorted(p for slot in self.workers if slot.running for p in slot.owned) == list(range(partitions))
+        """Whether every worker runs and has said so, and every partition has one owner among them."""
+        return all(slot.running and slot.ready for slot in self.workers) and sorted(p for slot in self.workers for p in slot.owned) == list(range(partitions))
 
     def stop(self, timeout_s: float = 25.0) -> list[int]:
         """SIGTERM to all; their exit statuses."""

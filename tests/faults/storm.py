@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import random
 import tempfile
 import time
 from bisect import bisect_right
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -16,8 +18,10 @@ from streams import topics
 from streams.settings import Settings, load
 from tests.faults.board import BATCH_POINTS, POINTS
 from tests.faults.fleet import LEARNER, Death, Fleet
+from tests.faults.lessons import judge_learner
 from tests.faults.load import Load, town_events
 from tests.faults.verdict import Verdict, drained, judge, records_written
+from tests.streams.harness import riskshift
 
 PARTITIONS = 4
 RATE = 600.0
@@ -36,6 +40,7 @@ FAST = {
     "RISKSHIFT_ROWS_CACHED_MAX": "100",
 }
 _OWNED_MAX_S = 45.0
+DRAIN_MAX_S = 120.0
 _STRUCK_MAX_S = 30.0
 
 
@@ -63,7 +68,7 @@ class Plan:
     points: tuple[str, ...] = POINTS
     learner: bool = False
     learner_kills: int = 0
-    people: int = 1_500
+    people: int = 400
 
 
 def settings_for(broker: str, prefix: str, home: Path, env: dict[str, str] | None = None) -> Settings:
@@ -72,8 +77,8 @@ def settings_for(broker: str, prefix: str, home: Path, env: dict[str, str] | Non
     return load(environ=env or FAST, broker=broker, home=str(home), topic_prefix=prefix)[0]
 
 
-def run_storm(broker: str, prefix: str, plan: Plan) -> tuple[Verdict, dict[str, Any], Settings]:
-    """Run a plan on Apache Kafka and judge it; the verdict, the figures, the settings (their topics stay)."""
+def run_storm(broker: str, prefix: str, plan: Plan) -> tuple[Verdict, dict[str, Any]]:
+    """Run a plan on Apache Kafka and judge it; the verdict and the figures. With a learner, its lessons are judged too."""
     rng = random.Random(plan.seed)
     with tempfile.TemporaryDirectory(prefix="riskshift-faults-") as folder:
         settings = settings_for(broker, prefix, Path(folder, "state"))
@@ -85,8 +90,8 @@ def run_storm(broker: str, prefix: str, plan: Plan) -> tuple[Verdict, dict[str, 
             with Load(settings, town_events(plan.seed, plan.people), RATE) as sending:
                 _break(fleet, plan, rng)
                 fleet.wait(lambda: fleet.all_owned(PARTITIONS), _OWNED_MAX_S, "the last assignment")
-                sending.stop(PARTITIONS)
-            fleet.wait(lambda: drained(settings, PARTITIONS), 90, "every offset to be committed")
+                sending.stop()
+            finish(sending, lambda what: fleet.wait(lambda: drained(settings, PARTITIONS), DRAIN_MAX_S, what))
             owned = {slot.name: slot.owned for slot in fleet.workers}
             statuses = fleet.stop()
         assert statuses == [0] * len(statuses), f"expected a clean end, found {statuses}: {fleet.last_words()}"
@@ -101,10 +106,26 @@ def run_storm(broker: str, prefix: str, plan: Plan) -> tuple[Verdict, dict[str, 
             "decision_offsets_not_committed": records_written(settings, settings.topic_decisions, PARTITIONS)
             - sum(map(len, verdict.decided_at_ms.values())),
             **verdict.figures(),
+            **_reconciled(settings),
         }
-        (Path(folder) / "state").mkdir(exist_ok=True)
-        key = settings.key_path().read_bytes()
-    return verdict, figures | {"_key": key}, settings
+        if plan.learner:
+            last_kill_s = max((death.at_s for death in fleet.deaths if death.slot == LEARNER), default=0.0)
+            figures |= judge_learner(settings, PARTITIONS, last_kill_s).figures()
+    return verdict, figures
+
+
+def _reconciled(settings: Settings) -> dict[str, Any]:
+    """What the product's own reconciler says of it; it shares nothing with our verdict."""
+    place = ("--broker", settings.broker, "--topic-prefix", settings.topic_prefix)
+    done = riskshift("reconcile", "--json", *place, timeout_s=120)
+    return {"reconcile_ok": json.loads(done.out)["ok"] and done.status == 0}
+
+
+def finish(sending: Load, drain: Callable[[str], None]) -> None:
+    """Let the workers come to the end, close every partition, and again."""
+    drain("every offset to be committed")
+    sending.close(PARTITIONS)
+    drain("the last offsets to be committed")
 
 
 def _break(fleet: Fleet, plan: Plan, rng: random.Random) -> None:

@@ -105,7 +105,8 @@ def test_the_prior_gives_an_ordinary_event_the_base_rate() -> None:
 
 def test_the_prior_sees_the_planted_typologies_before_any_label() -> None:
     stolen_card = probability(
-        amount_zscore_baseline=5, amount_zscore_excess=5, amount_max_ratio_baseline=4, amount_mean_ratio_30d=6, merchant_new=1,
+        amount_zscore_baseline=5, amount_zscore_excess=5, amount_max_ratio_baseline=4,
+        amount_mean_ratio_30d=6, merchant_new=1,
         terminal_new=1, country_new=1, country_foreign=1, tx_count_1h=4,
     )  # fmt: skip
     takeover = probability(

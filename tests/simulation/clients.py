@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 # So small that one batch's rows go in several, as real ones of many customers do.
-BATCH_RECORDS_MAX = 6
+BATCH_RECORDS_MAX = 3
 
 
 class Acknowledged(NamedTuple):

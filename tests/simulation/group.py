@@ -24,6 +24,9 @@ class Group:
         if member not in self.members:
             self.members.append(member)
             self.rebalance()
+        if member.process.dead:
+            # It was its last word.
+            self.lost(member, at_once=False)
 
     def leave(self, member: Member) -> None:
         """A member says goodbye and lets go of everything."""

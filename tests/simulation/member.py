@@ -7,7 +7,7 @@ chunk, keep time between them, acknowledge afterwards; end on any error, never r
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -120,7 +120,7 @@ class Member:
         self.estate = Estate(
             settings=settings,
             partitions=world.partitions,
-            library=self.library,
+            library=self.library,  # type: ignore[arg-type]  # shaped alike
             outside=self.shared,
             binding=world.binding,
             fenced=world.fenced,
@@ -135,8 +135,9 @@ class Member:
         self.assigned: tuple[int, ...] = ()
         self.restored = False
         self.leaving = False
-        self._news = asyncio.Event()
+        self._news, self._ready, self._ackable = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._next: dict[int, int] = {}
+        self._acked: dict[int, int] = {}
         self._previous: dict[int, int | None] = {}
 
     def _open_rows(self, partition: int) -> DiskRows:
@@ -156,12 +157,13 @@ class Member:
 
     def start(self) -> None:
         """Begin to live."""
-        self.process.spawn(self._guarded(self._main()))
+        self.process.spawn(self._guarded(self._main))
 
-    async def _guarded(self, work: object) -> None:
+    async def _guarded(self, work: Callable[[], Awaitable[None]]) -> None:
         try:
-            await work  # type: ignore[misc]  # any coroutine
-        except AssertionError as error:
+            await work()
+        except (AssertionError, AttributeError, NameError, TypeError) as error:
+            # A fault of the model or of the code, not of the world: nothing to simulate on.
             self.world.loop.faults.append(error)
         except Exception as error:
             # As `Worker.end`: say why, end the process at once.
@@ -169,16 +171,26 @@ class Member:
 
     async def _main(self) -> None:
         await self.shared.start()
+        await self._publish_policy()
         await self.world.network.ask("join the group", lambda: self.world.group.join(self))
-        self.process.spawn(self._guarded(self._consume()))
-        self.process.spawn(self._guarded(self._keep_time()))
+        self.process.spawn(self._guarded(self._consume))
+        self.process.spawn(self._guarded(self._keep_time))
+        self.process.spawn(self._guarded(self._acknowledge))
         while True:
             await self._news.wait()
             self._news.clear()
             await self._restore()
 
+    async def _publish_policy(self) -> None:
+        # Decisions name only its version: others must find it before the first of them.
+        item, topic = b"policy/" + self.library.policy.version.encode(), self.world.settings.topic_models
+        log, at_ms = self.world.broker.log(topic, 0), self.world.broker.at_ms
+        if all(entry.value != item for entry in log.visible()):
+            await self.world.network.ask("publish the policy", lambda: log.append([(None, item, ())], at_ms(), None))
+
     async def _restore(self) -> None:
         generation = self.generation
+        self._acked.clear()
         for partition in list(self.owned):
             await self.owned.pop(partition).release()
         if self.leaving:
@@ -196,6 +208,7 @@ class Member:
                 await self._seek(partition)
         if self.generation == generation:
             self.restored = True
+            self._ready.set()
             self.world.note(self.process, "owns", self.assigned, "in generation", generation)
 
     async def _seek(self, partition: int) -> None:
@@ -208,7 +221,8 @@ class Member:
         while True:
             generation = self.generation
             if not self.restored or not self.owned:
-                await asyncio.sleep(0.2)
+                self._ready.clear()
+                await self._ready.wait()
                 continue
             worked = False
             for partition in sorted(self.owned, key=lambda _: rng.random()):
@@ -229,7 +243,7 @@ class Member:
                 worked = True
                 await self._handle(partition, chunk, previous)
             if not worked:
-                await asyncio.sleep(rng.choice((0.05, 0.3, 1.0)))
+                await asyncio.sleep(rng.choice((0.1, 1.0, 2.0)))
 
     async def _handle(self, partition: int, chunk: list[Entry], previous: int | None) -> None:
         owner, generation = self.owned.get(partition), self.generation
@@ -245,19 +259,31 @@ class Member:
             )
             await owner.work(chunk)
         self.world.note(self.process, "has worked events", partition, f"to {chunk[-1].offset}")
-        self.process.spawn(self._acknowledge(partition, chunk[-1].offset + 1, generation))
+        if self.generation == generation:
+            self._acked[partition] = chunk[-1].offset + 1
+            self._ackable.set()
 
-    async def _acknowledge(self, partition: int, offset: int, generation: int) -> None:
+    async def _acknowledge(self) -> None:
+        # Faust's own commits, now and then, of what was acked; with transactions they come on top of ours.
         world = self.world
-        await asyncio.sleep(world.rng.random())
-        await world.network.ask(
-            f"acknowledge events[{partition}] to {offset}",
-            lambda: world.broker.commit_offset(partition, offset, world.group.is_current(self, generation)),
-        )
+        while True:
+            await asyncio.sleep(1.0)
+            if not self._acked:
+                await self._ackable.wait()
+            self._ackable.clear()
+            generation, acked = self.generation, sorted(self._acked.items())
+            self._acked.clear()
+            for partition, offset in acked:
+                await world.network.ask(
+                    f"acknowledge events[{partition}] to {offset}",
+                    lambda partition=partition, offset=offset, generation=generation: world.broker.commit_offset(
+                        partition, offset, world.group.is_current(self, generation)
+                    ),
+                )
 
     async def _keep_time(self) -> None:
         while True:
-            await asyncio.sleep(self.world.rng.choice((0.5, 2.0)))
+            await asyncio.sleep(self.world.rng.choice((1.0, 4.0)))
             self.shared.look()
             for owner in list(self.owned.values()):
                 if owner.generation != self.generation or not self.restored or owner.busy.locked():

@@ -59,6 +59,22 @@ def judge(world: World) -> list[Violation]:
     return found
 
 
+def tally(world: World) -> dict[str, int]:
+    """What the world was about, for whoever wants to know that it was not calm."""
+    counts: Counter[str] = Counter()
+    for partition in range(world.partitions):
+        counts["inputs"] += len(_log(world, "events", partition).entries)
+        for name, topic in (("alerts", "alerts"), ("risk changes", "risk-changes"), ("dead letters", "dead-letters")):
+            counts[name] += len(_log(world, topic, partition).committed())
+        for entry in _log(world, "decisions", partition).committed():
+            decision = msgspec.json.decode(entry.value or b"")
+            counts[decision["disposition"]] += 1
+            counts["ticks"] += decision["kind"] == "tick"
+            counts["switches"] += decision["kind"] == "switch"
+    counts["without transactions"] = int(not world.fenced)
+    return dict(counts)
+
+
 def _log(world: World, topic: str, partition: int) -> Log:
     return world.broker.log(f"sim.{topic}", partition)
 
@@ -144,7 +160,7 @@ def _equal(world: World, partition: int, run: _Run) -> Iterable[Violation]:
             place = next((i for i, (a, b) in enumerate(zip(found, expected, strict=False)) if a != b), None)
             where = f"lengths {len(found)} and {len(expected)}" if place is None else f"record {place}"
             if place is not None:
-                where += f": {found[place][1]!r} instead of {expected[place][1]!r}"
+                where += f": {_short(found[place])} instead of {_short(expected[place])}"
             yield Violation("said", f"{topic}[{partition}] is not what an uninterrupted run says: {where}")
 
 
@@ -157,8 +173,12 @@ def _equal_distinct(world: World, partition: int, run: _Run) -> Iterable[Violati
             yield Violation(
                 "said",
                 f"{topic}[{partition}] is not what an uninterrupted run says: {len(less)} missing, {len(more)} more: "
-                f"{(less + more)[:_KEPT]}",
+                + ", ".join(_short(record) for record in (less + more)[:_KEPT]),
             )
+
+
+def _short(record: tuple[bytes | None, bytes | None]) -> str:
+    return f"{(record[1] or b'')[:200]!r}"
 
 
 def _rows(world: World, partition: int, run: _Run) -> Iterable[Violation]:
@@ -227,4 +247,3 @@ def local_rows(world: World, disk: Disk, partition: int) -> Iterable[Violation]:
     if expected != found:
         wrong = sorted(key for key in expected.keys() | found.keys() if expected.get(key) != found.get(key))
         yield Violation("local", f"{disk} at {position} is not what the changelog says of {wrong[:_KEPT]}")
-

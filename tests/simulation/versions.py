@@ -9,7 +9,7 @@ from functools import cache
 from alerts.policy import DEFAULT_PATH, Policy, parse_policy
 from alerts.shift import Assessor
 from models.snapshot import LoadedSnapshot, initial_snapshot
-from streams.library import INITIAL_VERSION, VersionLibrary
+from streams.library import INITIAL_VERSION
 
 MODELS_MAX = 4
 POLICIES = ("sim-1", "sim-2", "sim-3")
@@ -41,35 +41,50 @@ def policies() -> dict[str, tuple[Policy, Assessor]]:
         watch, elevated = _ENTER[name]
         text = DEFAULT_PATH.read_text("utf-8").replace('version = "default-1"', f'version = "{name}"', 1)
         for level, enter in (("watch", watch), ("elevated", elevated)):
-            thresholds = f"[fraud.levels.{level}]\nenter = {enter}\nexit = {enter / 2}"
-            text, found = re.subn(rf"\[fraud\.levels\.{level}\]\nenter = .*\nexit = .*", thresholds, text)
-            assert found == 1, f"the policy of the house has no such level {level}"
+            place = text.index(f"[fraud.levels.{level}]")
+            end = text.index("[", place + 1)
+            table, found = re.subn(r"\nenter = .*", f"\nenter = {enter}", text[place:end])
+            table, also = re.subn(r"\nexit = .*", f"\nexit = {enter / 2}", table)
+            text = text[:place] + table + text[end:]
+            assert found == also == 1, f"the policy of the house has no such level {level}"
         policy = parse_policy(text)
         made[name] = policy, Assessor(policy)
     return made
 
 
-class Library(VersionLibrary):
-    """`VersionLibrary` that is told versions instead of reading and unpacking them, as that is not what is tried here."""
+class Library:
+    """What `Owner` and `Engine` use of `VersionLibrary`, told of versions instead of reading and unpacking them."""
 
     def __init__(self, policy: str) -> None:
-        self._packed = {}
-        self._loaded = models()  # type: ignore[assignment]  # nothing is ever dropped from it
-        self._initial = models()[INITIAL_VERSION]
-        self._assessors = {}
-        self._digests = {}
         self.latest = INITIAL_VERSION
         self.policy = policies()[policy][0]
-        self.hear_policy(policy)
+        self._models = {INITIAL_VERSION}
+        self._policies = {policy}
+
+    def model(self, version: int) -> LoadedSnapshot:
+        """The snapshot, or KeyError for one not heard of."""
+        if version not in self._models:
+            raise KeyError(version)
+        return models()[version]
+
+    def assessor(self, policy_version: str) -> Assessor:
+        """The policy's, or KeyError for one not heard of."""
+        if policy_version not in self._policies:
+            raise KeyError(policy_version)
+        return policies()[policy_version][1]
+
+    def knows(self, model_version: int, policy_version: str) -> bool:
+        """Whether both were heard of."""
+        return model_version in self._models and policy_version in self._policies
 
     def hear_model(self, version: int) -> None:
         """A snapshot was read from the models topic."""
-        self._packed[version] = []
+        self._models.add(version)
         self.latest = max(self.latest, version)
 
     def hear_policy(self, version: str) -> None:
         """A policy was read from the models topic."""
-        self._assessors[version] = policies()[version][1]
+        self._policies.add(version)
 
 
 def everything() -> Library:

@@ -72,7 +72,7 @@ class World:
         self._told = told
         self.fenced = rng.random() < 0.85 if protocol.fenced is None else protocol.fenced
         self.partitions = rng.randint(1, 4)
-        self.workers = rng.randint(1, 3) if self.fenced else 1
+        self.workers = rng.choice((1, 2, 2, 3)) if self.fenced else 1
         self.ticks = self.fenced and rng.random() < 0.7
         self.live = rng.random() < 0.4
         self.skews_s = rng.choice(((0.0,), (0.0, 2.0, -2.0), (0.0, 600.0, -600.0)))
@@ -126,7 +126,8 @@ class World:
         self.members.remove(member)
         for (slot, partition), disk in self.disks.items():
             if slot == member.slot and not clean and self.rng.random() < 0.3:
-                self.note("disk", slot, partition, disk.crash(self.rng))
+                self.broker.count("disks damaged")
+                self.note(str(disk), disk.crash(self.rng))
         self.group.lost(member, at_once=clean)
         self.later(self.rng.uniform(0.5, 4.0), self.start_member, member.slot)
 
@@ -134,7 +135,7 @@ class World:
         """SIGSTOP, and SIGCONT after a while: shorter or longer than the session timeout."""
         if process.stopped or not self.fenced:
             return
-        seconds = self.rng.choice((0.5, 4.0, 11.0, 14.0, 25.0, 45.0))
+        seconds = self.rng.choice((0.5, 4.0, 11.0, 12.0, 14.0, 20.0, 25.0, 45.0))
         self.note(process, f"is stopped for {seconds} s", why)
         self.broker.count("pauses")
         process.stopped = True
@@ -206,8 +207,9 @@ class World:
             self.models += 1
             self._publish(self.settings.topic_models, f"model/{self.models}".encode())
         elif kind == "policy":
+            # The operator's new file: processes started from now on publish it and want it in force.
             self.policy = rng.choice(POLICIES)
-            self._publish(self.settings.topic_models, f"policy/{self.policy}".encode())
+            self.note("outside", "configures policy", self.policy)
         elif kind == "world":
             figure = Indicator(
                 event_id=f"w-{broker.log(self.settings.topic_world, 0).end}",
@@ -229,7 +231,7 @@ class World:
             return rng.choice((0.0, 0.0, most / 4, most))
 
         self.network.trouble = Trouble(
-            kill=some(0.012), pause=some(0.006) if self.fenced else 0.0, request_lost=some(0.03),
+            kill=some(0.012), pause=some(0.012) if self.fenced else 0.0, request_lost=some(0.03),
             answer_lost=some(0.03), refused=some(0.5), slow=some(0.05),
         )  # fmt: skip
         kinds = ["kill", "stop", "cut", "restart", "rebalance", "broker", "compact"]
@@ -244,6 +246,8 @@ class World:
     async def live_through(self) -> None:
         """Troubled time, then peace until rest."""
         self.draw_troubles()
+        # Control records in the input name it.
+        self._publish(self.settings.topic_models, f"policy/{POLICIES[0]}".encode())
         for record in self.inputs:
             self.later(record.at_s, self._arrive, record)
         for slot in range(self.workers):
@@ -258,8 +262,10 @@ class World:
                 self.violation("stuck", f"no rest {REST_WITHIN_S:.0f} s after the last fault: {self._unfinished()}")
                 break
             await asyncio.sleep(1.0)
-        # Whoever still slept, or had something on the way, has had its say after this.
-        await asyncio.sleep(60.0)
+        # What was on its way for long has arrived after this.
+        await asyncio.sleep(25.0)
+        while any(log.pending for log in self.broker.logs.values()):
+            await asyncio.sleep(0.003)
 
     def _arrive(self, record: stream.Input) -> None:
         if self.broker.down:
@@ -333,11 +339,12 @@ def run(seed: int, protocol: Protocol | None = None, told: Callable[[str], None]
             loop.run_until_complete(world.live_through())
         except Stuck:
             world.violation("stuck", "everybody waits for somebody")
+        if loop.faults:
+            raise loop.faults[0]
         violations = world.violations + oracle.judge(world)
+        counts = world.broker.counts | oracle.tally(world)
         history = [_line(entry) for entry in world.history]
         digest = world.digest()
         loop.run_until_complete(clear_away(world.processes))
     loop.close()
-    if loop.faults:
-        raise loop.faults[0]
-    return Verdict(seed, violations, world.broker.counts, digest, history)
+    return Verdict(seed, violations, counts, digest, history)

@@ -7,6 +7,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pytest
+from rocksdict import Options
+
+from streams import rocks
 from streams.memory_rows import MemoryRows
 from streams.rows import META_KEY, CustomerRow, PartitionMeta, pack, unpack
 from streams.store import LocalRows
@@ -78,6 +82,18 @@ def change(rng: random.Random, row: CustomerRow, offset: int) -> None:
     row.hot.event_ids = rng.randbytes(rng.choice((8, 64, 256)))
 
 
+def keep_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stores opened from here on do not merge files in the background: they can be copied, or spoiled, as they lie."""
+    made = rocks._options
+
+    def options() -> Options:
+        without = made()
+        without.set_disable_auto_compactions(True)
+        return without
+
+    monkeypatch.setattr(rocks, "_options", options)
+
+
 def meta_row(offset: int) -> bytes:
     return pack(PartitionMeta(0, 4, applied_offset=offset, binding=BINDING))
 
@@ -86,8 +102,6 @@ def written(path: Path, seed: int, commits: int = 24, customers: int = 60) -> tu
     """A store after some commits, on several levels of files, open; and its history."""
     rng, history = random.Random(seed), History()
     rows = LocalRows(path, BINDING, cached_max=7)
-    # Files must not go while a test copies them.
-    rows._db.set_options({"disable_auto_compactions": "true"})
     for number in range(commits):
         changes: dict[bytes, bytes | None] = {}
         for _ in range(rng.randrange(1, 25)):

