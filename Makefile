@@ -1,7 +1,7 @@
 # One-liners; `.ci/run` calls the same ones as the README. Each target sets up what it needs and prints its time.
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-kafka bench-latency lint docs-check clean
+.PHONY: help setup run test test-kafka test-faults bench-latency lint docs-check clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -17,6 +17,7 @@ help:
 	@echo "make run         the demo: embedded broker, simulated town, worker, learner; Ctrl-C ends it"
 	@echo "make test        all tests a fresh machine can run, the embedded broker included"
 	@echo "make test-kafka  integration tests against Apache Kafka (needs Java 17 and Maven)"
+	@echo "make test-faults breaks a real deployment on Apache Kafka, three minutes; FULL=1: all of it, half an hour"
 	@echo "make bench-latency  event to alert on both brokers, into benchmarks/results (five minutes; as test-kafka)"
 	@echo "make lint        ruff and mypy"
 	@echo "make docs-check  examples in docstrings"
@@ -41,6 +42,11 @@ test: setup
 
 test-kafka: setup $(KAFKA_LIBS)/.ready
 	$(call timed,test-kafka,RISKSHIFT_REQUIRE_KAFKA=1 $(PYTEST) -m kafka)
+
+# Each test prints its seed: FAULT_SEED=N make test-faults runs it again. -rP shows seeds and figures.
+FAULTS_FULL := FAULT_KILLS=20 FAULT_POINT_KILLS=5 FAULT_BROKER_KILLS=5 FAULT_PAUSE_S=60 FAULT_SIGTERMS=20 FAULT_PAYLOADS=1000000
+test-faults: setup $(KAFKA_LIBS)/.ready
+	$(call timed,test-faults,$(if $(FULL),$(FAULTS_FULL)) $(PYTEST) -m faults -raP tests/faults)
 
 $(KAFKA_LIBS)/.ready: tests/brokers/pom.xml
 	@for tool in mvn java; do command -v $$tool >/dev/null || \

@@ -25,6 +25,8 @@ _CACHE_BYTES = 64 * _MIB
 _BUFFERS_BYTES, _BUFFER_BYTES = 64 * _MIB, 8 * _MIB
 _OPEN_FILES_MAX = 128
 _LOG_BYTES = 1 * _MIB
+# Log format: blocks of records, each CRC (4), length (2), kind (1: whole, 2 to 4: first, middle, last part).
+_BLOCK_BYTES, _HEADER_BYTES, _KIND_MAX = 32_768, 7, 4
 _BLOOM_BITS = 10
 
 # What RocksDB says of a lock that is held: by this process, by another. "Block checksum mismatch" is no lock.
@@ -59,6 +61,7 @@ def open_store(path: Path, binding: str) -> tuple[Any, StoreRecord, str | None]:
     except OSError as error:
         raise StateError(f"cannot make rows in {path}: {error.strerror}: name another folder with --state") from None
     try:
+        check_logs(path)
         db = _rocks(path)
     except StateError:
         raise
@@ -74,6 +77,25 @@ def open_store(path: Path, binding: str) -> tuple[Any, StoreRecord, str | None]:
     # Outside of the clause above, whose traceback would keep an iterator, and with it the lock, alive.
     shut(db)
     return _anew(path, binding, why)
+
+
+def check_logs(path: Path) -> None:
+    """Raise ValueError where RocksDB's manifest or write-ahead log holds a kind of record that is never written here.
+
+    RocksDB reads a flipped bit that makes a record a "recyclable" one in an endless loop (9.8.4), inside the opening
+    and holding Python's lock, so it must not see it. What else is damaged it notices itself.
+    """
+    for file in (*path.glob("MANIFEST-*"), *path.glob("*.log")):
+        data = file.read_bytes()
+        for block in range(0, len(data), _BLOCK_BYTES):
+            at, end = block, min(block + _BLOCK_BYTES, len(data))
+            while at + _HEADER_BYTES <= end:
+                length, kind = int.from_bytes(data[at + 4 : at + 6], "little"), data[at + 6]
+                if kind > _KIND_MAX:
+                    raise ValueError(f"{file.name} has a record of kind {kind} at {at}")
+                if kind == length == 0:
+                    break  # the rest was set aside and not written
+                at += _HEADER_BYTES + length
 
 
 def write(db: Any, batch: WriteBatch, path: Path) -> None:

@@ -14,6 +14,7 @@ from rocksdict import AccessType, Options, Rdict
 from features.errors import RowError
 from streams import store_record
 from streams.errors import StateError
+from streams.rocks import check_logs
 from streams.rows import PartitionMeta, unpack_meta
 from streams.store_record import OWN, StoreRecord, unseal
 
@@ -49,6 +50,7 @@ def opened(path: Path) -> Iterator[Rdict]:
                 f"{path} is held by a running worker: stop it first, or leave --state out to read the changelog"
             ) from None
         try:
+            check_logs(path)
             db = Rdict(str(path), Options(raw_mode=True), access_type=AccessType.read_only())
         except Exception as error:
             raise _damaged(path, str(error)) from None

@@ -28,7 +28,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     from streams.cli.arguments import duration_ms
 
     parser.add_argument(
-        "--for", dest="for_ms", type=duration_ms, metavar="TIME", help="end after, for example 30s or 2m"
+        "--for",
+        dest="for_ms",
+        type=duration_ms,
+        metavar="TIME",
+        help="end so long after being ready, for example 30s or 2m",
     )
     parser.add_argument("--lang", choices=("en", "zh-CN"), default="en", help="language of the alerts (default: en)")
 

@@ -99,8 +99,9 @@ def _patch_log() -> None:
 
 def _patch_owner() -> None:
     """Points of a takeover, and the two after a commit."""
-    start, commit_rows, take_over, handle = PartitionLog.start, LocalRows.commit, Owner.take_over.__func__, Worker.handle
-    read = worker_module.read_changelog
+    start, read = PartitionLog.start, worker_module.read_changelog
+    take_over: Any = Owner.take_over.__func__  # type: ignore[attr-defined]
+    commit_rows, handle = LocalRows.commit, Worker.handle
 
     @wraps(start)
     async def started(self: PartitionLog) -> None:

@@ -147,7 +147,7 @@ class Fleet:
         self.deaths.append(Death(time.time(), slot.name, where, slot.board.in_flight, slot.owned))
 
     def wait(self, condition: Callable[[], bool], timeout_s: float, what: str, *, mend: bool = True) -> None:
-        """Wait, starting again what ends meanwhile; AssertionError with everybody's last words when it does not come."""
+        """Wait, starting again what ends meanwhile; AssertionError with the last words of all when it does not come."""
         deadline = time.monotonic() + timeout_s
         while not condition():
             assert time.monotonic() < deadline, f"waited {timeout_s:.0f} s in vain for {what}: {self.last_words()}"
@@ -163,7 +163,8 @@ class Fleet:
 
     def all_owned(self, partitions: int) -> bool:
         """Whether every worker runs and has said so, and every partition has one owner among them."""
-        return all(slot.running and slot.ready for slot in self.workers) and sorted(p for slot in self.workers for p in slot.owned) == list(range(partitions))
+        owned = sorted(p for slot in self.workers for p in slot.owned)
+        return all(slot.running and slot.ready for slot in self.workers) and owned == list(range(partitions))
 
     def stop(self, timeout_s: float = 25.0) -> list[int]:
         """SIGTERM to all; their exit statuses."""

@@ -7,20 +7,22 @@ import random
 import resource
 import time
 from collections import Counter
-from itertools import islice
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from features.errors import EventError
-from features.events import encode
+from features.events import Event, encode
 from streams.engine import Engine
 from streams.library import INITIAL_VERSION, VersionLibrary
 from tests.faults.load import town_events
 from tests.streams.driver import KEY, TOPIC, Raw
 
 BATCH = 500
+_DAY_MS = 86_400_000
+_KEPT_PER_KIND, _RENEWED_RATIO = 50, 0.8
 # Enough to have made everything that is made once: caches, compiled schemas, the rows of all customers.
 _WARM_RATIO = 0.2
 _NUMBERS = (
@@ -38,20 +40,39 @@ class Mutator:
 
     def __init__(self, seed: int) -> None:
         self._rng = random.Random(seed)
-        events = list(islice(town_events(seed, people=60), 4_000))
-        self._valid = [(event.customer_id.encode(), encode(event)) for event in events]
-        # Kinds that are rare in a town must not be rare here.
-        kinds: dict[bytes, list[tuple[bytes, bytes]]] = {}
-        for key, value in self._valid:
-            kinds.setdefault(value.partition(b'"kind":"')[2].partition(b'"')[0], []).append((key, value))
-        self._kinds = list(kinds.values())
+        self._town = town_events(seed, people=60)
+        self._kinds: dict[type[Event], list[Event]] = {}
+        self._latest_ms = 0
+        self._number = count()
+        for _ in range(4_000):
+            self._live()
+
+    def _live(self) -> None:
+        # One event more of the town; of each kind the newest few are kept, so that rare ones are not rare here.
+        event = next(self._town)
+        self._latest_ms = max(self._latest_ms, event.event_time_ms)
+        known = self._kinds.setdefault(type(event), [])
+        if len(known) < _KEPT_PER_KIND:
+            known.append(event)
+        else:
+            known[self._rng.randrange(_KEPT_PER_KIND)] = event
+
+    def _event(self) -> Event:
+        event = self._rng.choice(self._rng.choice(list(self._kinds.values())))
+        if self._rng.random() < _RENEWED_RATIO:
+            # Neither late nor a duplicate: should it stay valid, the engine has something to do.
+            at_ms = self._latest_ms - self._rng.randrange(_DAY_MS)
+            event = msgspec.structs.replace(event, event_id=f"f{next(self._number)}", event_time_ms=at_ms)
+        return event
 
     def next(self) -> tuple[bytes | None, bytes | None]:
         """Key and value of the next record."""
         rng = self._rng
-        key, value = rng.choice(rng.choice(self._kinds))
+        self._live()
+        event = self._event()
+        key, value = event.customer_id.encode(), encode(event)
         ways = (
-            self._same, self._flip, self._cut, self._splice, self._number, self._string, self._nest, self._repeat,
+            self._same, self._flip, self._cut, self._splice, self._figure, self._string, self._nest, self._repeat,
             self._noise, self._key,
         )  # fmt: skip
         return rng.choice(ways)(key, value)
@@ -69,7 +90,7 @@ class Mutator:
         return key, value[: self._rng.randrange(len(value))]
 
     def _splice(self, key: bytes, value: bytes) -> tuple[bytes | None, bytes | None]:
-        _other, tail = self._rng.choice(self._valid)
+        tail = encode(self._event())
         return key, value[: self._rng.randrange(len(value))] + tail[self._rng.randrange(len(tail)) :]
 
     def _swap(self, value: bytes, wanted: tuple[bytes, ...]) -> bytes:
@@ -79,7 +100,7 @@ class Mutator:
         end = min((e for e in (value.find(b",", at), value.find(b"}", at)) if e >= 0), default=len(value))
         return value[:at] + self._rng.choice(wanted) + value[end:]
 
-    def _number(self, key: bytes, value: bytes) -> tuple[bytes | None, bytes | None]:
+    def _figure(self, key: bytes, value: bytes) -> tuple[bytes | None, bytes | None]:
         return key, self._swap(value, _NUMBERS)
 
     def _string(self, key: bytes, value: bytes) -> tuple[bytes | None, bytes | None]:
@@ -135,8 +156,8 @@ def run_fuzz(seed: int, payloads: int) -> dict[str, Any]:
     answers["dead_letter"] = codes.total()
     return {
         "seed": seed, "payloads": payloads, "seconds": round(time.monotonic() - began, 1), "uncaught": errors,
-        "unanswered": unanswered, "dispositions": dict(sorted(answers.items())), "reject_codes": dict(sorted(codes.items())),
-        "customers": len(engine.rows),
+        "unanswered": unanswered, "dispositions": dict(sorted(answers.items())),
+        "reject_codes": dict(sorted(codes.items())), "customers": len(engine.rows),
         "growth_mib": round((_resident_bytes() - warm_bytes) / (1 << 20), 1),
         "largest_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
     }  # fmt: skip

@@ -26,7 +26,7 @@ _TURN = 200
 
 @dataclass(slots=True)
 class Lessons:
-    """Versions published, those with other bytes than the uninterrupted learner's, and how the last checkpoint fares."""
+    """Versions published, those with other bytes than the uninterrupted learner's, and how the last checkpoint is."""
 
     published: int = 0
     published_after_last_kill: int = 0
@@ -49,7 +49,7 @@ def judge_learner(settings: Settings, partitions: int, last_kill_s: float) -> Le
     saved = unseal(checkpoints[max(checkpoints)], key)
     before: dict[int, list[Record]] = {p: [] for p in range(partitions)}
     after: dict[int, list[Record]] = {p: [] for p in range(partitions)}
-    for record in _read(settings, settings.topic_decisions):
+    for record in read_topic(settings, settings.topic_decisions):
         side = before if record.offset < saved.offsets[record.partition] else after
         side[record.partition].append(record)
 
@@ -68,7 +68,7 @@ def judge_learner(settings: Settings, partitions: int, last_kill_s: float) -> Le
 def _published(settings: Settings, last_kill_s: float) -> tuple[dict[int, list[bytes]], dict[int, bytes], Lessons]:
     parts: dict[str, dict[int, dict[int, bytes]]] = {"snapshot": defaultdict(dict), "checkpoint": defaultdict(dict)}
     late: set[int] = set()
-    for record in _read(settings, settings.topic_models):
+    for record in read_topic(settings, settings.topic_models):
         what, _, rest = (record.key or b"").decode().partition("/")
         if what in parts:
             version, place, _count = map(int, rest.split("/"))
@@ -104,7 +104,9 @@ def _plain(checkpoint: Checkpoint, name: str, key: bytes) -> object:
     return msgspec.msgpack.encode(getattr(checkpoint, name))
 
 
-def _read(settings: Settings, topic: str) -> list[Record]:
+def read_topic(settings: Settings, topic: str) -> list[Record]:
+    """Every committed record of a topic, in order within each partition."""
+
     async def collect() -> list[Record]:
         return [record async for record in tail(settings.broker, topic, from_beginning=True, until_end=True)]
 

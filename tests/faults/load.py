@@ -98,6 +98,11 @@ class Load:
         if self._error is not None:
             raise self._error
 
+    def wait(self) -> None:
+        """Until all events are sent."""
+        self._thread.join()
+        self.stop()
+
     def close(self, partitions: int) -> None:
         """One event more in each partition, when all others are worked through: its watermark is said with it."""
         time.sleep(_PAUSE_S)

@@ -7,7 +7,6 @@ import random
 import signal
 import tempfile
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from statistics import median
@@ -26,6 +25,7 @@ from tests.streams.harness import Running
 
 ALL = list(range(PARTITIONS))
 _OWNED_MAX_S = 45.0
+ZOMBIE_POINTS = ("before_begin", "after_begin", "rows_sent", "said_sent", "all_acknowledged", "offsets_added")
 # Before it says that it was fenced, a client asks again a few times.
 _FENCED_MAX_S = 60.0
 STOP_MAX_S = 20.0
@@ -67,7 +67,9 @@ def run_zombie(broker: str, prefix: str, seed: int, point: str) -> tuple[Verdict
     return verdict, figures
 
 
-def run_broker_faults(broker: ApacheKafka, prefix: str, seed: int, kills: int, pause_s: float) -> tuple[Verdict, dict[str, Any]]:
+def run_broker_faults(
+    broker: ApacheKafka, prefix: str, seed: int, kills: int, pause_s: float
+) -> tuple[Verdict, dict[str, Any]]:
     """kill -9 and start the broker `kills` times under load, then stop it for `pause_s`; nobody helps."""
     rng = random.Random(seed)
     with tempfile.TemporaryDirectory(prefix="riskshift-faults-") as folder:
@@ -78,7 +80,7 @@ def run_broker_faults(broker: ApacheKafka, prefix: str, seed: int, kills: int, p
             with Load(settings, town_events(seed), RATE) as sending:
                 _until_moving(settings, running)
                 for _ in range(kills):
-                    time.sleep(rng.uniform(0.5, 2.0))
+                    time.sleep(rng.uniform(1.0, 3.0))
                     broker.kill()
                     time.sleep(rng.uniform(0.0, 3.0))
                     broker.start()
@@ -132,6 +134,18 @@ def run_sigterm(broker: str, prefix: str, seed: int, rounds: int) -> tuple[Verdi
     return verdict, figures
 
 
+def run_workers_until_drained(settings: Settings, sending: Load) -> dict[str, list[int]]:
+    """Two workers, no fault, all events to their end; slot → partitions owned last."""
+    with workers(settings) as running:
+        running.wait_ready()
+        with sending:
+            sending.wait()
+        finish(sending, lambda what: running.wait_until(lambda: drained(settings, PARTITIONS), DRAIN_MAX_S, what))
+        assert running.stop(timeout_s=STOP_MAX_S + 5) == 0
+        assert running.restarts == []
+    return _owned(running)
+
+
 def workers(settings: Settings, count: int = 2) -> Running:
     """`riskshift worker --workers COUNT --no-learner` with its own supervisor."""
     arguments = ["--workers", str(count), "--no-learner", "--state", settings.home, "--json"]
@@ -182,6 +196,3 @@ def _owned(running: Running) -> dict[str, list[int]]:
 
 def _spread(seconds: list[float]) -> dict[str, float]:
     return {"median": round(median(seconds), 2), "max": round(max(seconds), 2)} if seconds else {}
-
-
-Scene = Callable[..., tuple[Verdict, dict[str, Any]]]

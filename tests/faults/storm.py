@@ -78,7 +78,7 @@ def settings_for(broker: str, prefix: str, home: Path, env: dict[str, str] | Non
 
 
 def run_storm(broker: str, prefix: str, plan: Plan) -> tuple[Verdict, dict[str, Any]]:
-    """Run a plan on Apache Kafka and judge it; the verdict and the figures. With a learner, its lessons are judged too."""
+    """Run a plan on Apache Kafka; the verdict and the figures. With a learner, what it taught is judged too."""
     rng = random.Random(plan.seed)
     with tempfile.TemporaryDirectory(prefix="riskshift-faults-") as folder:
         settings = settings_for(broker, prefix, Path(folder, "state"))

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
@@ -28,6 +28,7 @@ from streams.settings import Settings
 from streams.signing import signing_key
 from streams.stores import opened, own_records, verified
 from streams.tail import Record, tail
+from tests.streams.driver import Raw
 
 SAID = ("decisions", "alerts", "risk_changes", "dead_letters")
 
@@ -48,16 +49,6 @@ class _Change(msgspec.Struct):
 
 class _Mark(msgspec.Struct):
     watermark_ms: int
-
-
-class Input:
-    """An input record as the engine takes it."""
-
-    __slots__ = ("headers", "key", "offset", "timestamp", "value")
-
-    def __init__(self, record: Record) -> None:
-        self.offset, self.key, self.value = record.offset, record.key, record.value
-        self.timestamp, self.headers = record.timestamp_ms, record.headers
 
 
 @dataclass(slots=True)
@@ -118,8 +109,8 @@ def judge(settings: Settings, partitions: int, owned: Mapping[str, Iterable[int]
     """
     verdict = Verdict()
     library = library_of(settings)
-    inputs: dict[int, list[Input]] = {p: [] for p in range(partitions)}
-    _each(settings, settings.topic_events, lambda r: inputs[r.partition].append(Input(r)))
+    inputs: dict[int, list[Raw]] = {p: [] for p in range(partitions)}
+    _each(settings, settings.topic_events, lambda r: inputs[r.partition].append(_input(r)))
     verdict.inputs = sum(map(len, inputs.values()))
 
     said, controls = _read_said(settings, partitions, verdict, inputs)
@@ -214,12 +205,17 @@ def records_written(settings: Settings, topic: str, partitions: int) -> int:
     return asyncio.run(ask())
 
 
-def _each(settings: Settings, topic: str, take: Any) -> None:
+def _each(settings: Settings, topic: str, take: Callable[[Record], None]) -> None:
     async def read() -> None:
         async for record in tail(settings.broker, topic, from_beginning=True, until_end=True):
             take(record)
 
     asyncio.run(read())
+
+
+def _input(record: Record) -> Raw:
+    headers = tuple((name, value or b"") for name, value in record.headers)
+    return Raw(record.offset, record.key, record.value, record.timestamp_ms, headers)
 
 
 def _note(topic: Topic, key: bytes | None, value: bytes | None) -> None:
@@ -228,7 +224,7 @@ def _note(topic: Topic, key: bytes | None, value: bytes | None) -> None:
 
 
 def _read_said(
-    settings: Settings, partitions: int, verdict: Verdict, inputs: dict[int, list[Input]]
+    settings: Settings, partitions: int, verdict: Verdict, inputs: dict[int, list[Raw]]
 ) -> tuple[dict[str, dict[int, Topic]], dict[int, list[bytes]]]:
     names = {
         "decisions": settings.topic_decisions, "alerts": settings.topic_alerts,

@@ -18,7 +18,7 @@ OPEN, COMMITTED, ABORTED = "open", "committed", "aborted"
 Headers = Sequence[tuple[str, bytes]]
 
 
-class Busy(Exception):
+class BusyError(Exception):
     """CONCURRENT_TRANSACTIONS: the markers of the transaction before are still being written; ask again."""
 
 
@@ -162,7 +162,7 @@ class Broker:
             self.note("broker", "aborts what the former owner of", name, "left open")
             self._decide(coordinator, ABORTED)
         if txn is not None and txn.unmarked:
-            raise Busy
+            raise BusyError
         coordinator.epoch += 1
         return coordinator.epoch
 
@@ -215,7 +215,7 @@ class Broker:
         if txn is not None and txn.state is OPEN:
             return txn
         if txn is not None and txn.unmarked:
-            raise Busy
+            raise BusyError
         txn = coordinator.txn = Txn()
 
         def expire() -> None:

@@ -1,7 +1,8 @@
 """Rows on a local disk that outlives its process: `streams.owner.DurableRows` over a dictionary.
 
-The real store (`streams.store`, RocksDB) has tests of its own, on real files. This one keeps its contract, a small cache
-included, and adds what a crash may do: the last commits lost (written, never synced), or everything (another machine).
+The real store (`streams.store`, RocksDB) has tests of its own, on real files. This one keeps its contract, a small
+cache included, and adds what a crash may do: the last commits lost (written, never synced), or everything (another
+machine).
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ PROCESS: ContextVar[Process | None] = ContextVar("process", default=None)
 OUTSIDE = copy_context()
 
 
-class Stuck(Exception):
+class StuckError(Exception):
     """Nothing is ready and no timer is left: everybody waits for somebody."""
 
 
@@ -92,7 +92,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
             heappop(scheduled)
         if not ready:
             if not scheduled:
-                raise Stuck
+                raise StuckError
             self._virtual_s = max(self._virtual_s, scheduled[0][0])
         while scheduled and scheduled[0][0] <= self._virtual_s:
             ready.append(heappop(scheduled)[2])

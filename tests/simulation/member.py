@@ -228,7 +228,7 @@ class Member:
             for partition in sorted(self.owned, key=lambda _: rng.random()):
                 if self.generation != generation:
                     break
-                log, few = world.broker.log(world.settings.topic_events, partition), rng.choice((1, 3, 8, 20))
+                log, few = world.broker.log(world.settings.topic_events, partition), rng.choice(world.batches)
                 place = self._next[partition]
                 if log.end <= place:
                     continue

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from aiokafka.errors import KafkaError, KafkaTimeoutError
 
-from tests.simulation.broker import Busy
+from tests.simulation.broker import BusyError
 from tests.simulation.loop import OUTSIDE, PROCESS, Process
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ class Trouble:
     answer_lost: float = 0.0
     refused: float = 0.0
     slow: float = 0.0
+    rebalance: float = 0.0
 
 
 class Network:
@@ -64,7 +65,7 @@ class Network:
                 self.world.note(process, "has no answer to", what)
                 if gives_up:
                     raise KafkaTimeoutError
-            elif isinstance(result, Busy):
+            elif isinstance(result, BusyError):
                 await asyncio.sleep(0.005)
             elif isinstance(result, BaseException):
                 self.world.note(process, "is refused:", what, repr(result))
@@ -87,6 +88,8 @@ class Network:
         elif dice < trouble.kill + trouble.pause:
             self.world.pause(process, f"at {what}")
             await asyncio.sleep(0)
+        elif dice < trouble.kill + trouble.pause + trouble.rebalance:
+            self.world.group.rebalance()
 
     def _travel_s(self) -> float:
         if self.rng.random() < self.trouble.slow:
@@ -104,7 +107,7 @@ class Network:
             return
         try:
             result = answer()
-        except (KafkaError, Busy) as error:
+        except (KafkaError, BusyError) as error:
             result = error
         if answer_lost:
             self._settle_later(future, _LOST, self.rng.choice((0.05, 0.5, 2.0, 31.0)))

@@ -200,9 +200,7 @@ def _rows(world: World, partition: int, run: _Run) -> Iterable[Violation]:
         yield Violation("state", f"partition {partition}: last risk changes {last_sequence}, rows say {said}")
 
 
-def _rows_equal(
-    world: World, partition: int, run: _Run, last: dict[bytes, bytes], after: str
-) -> Iterable[Violation]:
+def _rows_equal(world: World, partition: int, run: _Run, last: dict[bytes, bytes], after: str) -> Iterable[Violation]:
     expected, found = dict(run.rows), dict(last)
     ours, theirs = expected.pop(META_KEY, None), found.pop(META_KEY, None)
     if ours and theirs:

@@ -47,22 +47,26 @@ class Input:
     value: bytes
 
 
-def draw(rng: random.Random, partitions: int, count: int, seconds: float, begin_ms: int, live: bool) -> list[Input]:
+def draw(
+    rng: random.Random, partitions: int, count: int, bursts_s: list[float], begin_ms: int, live: bool
+) -> list[Input]:
     """Some inputs, by time.
 
     Parameters
     ----------
     rng
         Everything follows from it.
-    partitions, count, seconds
-        Input partitions; about how many records; over how many virtual seconds.
+    partitions, count, bursts_s
+        Input partitions; about how many records; virtual seconds after which most of them come.
     begin_ms
         Wall clock at virtual second 0.
     live
         Whether event time is the wall clock's; else it runs through the forty days before.
     """
     customers = [f"c-{number}" for number in range(partitions * rng.randint(1, 4))]
-    times = sorted(rng.uniform(0.0, seconds) for _ in range(count))
+    spread_s = rng.choice((0.05, 0.5, 5.0))
+    times = sorted(rng.choice(bursts_s) + min(rng.expovariate(1 / spread_s), 4 * spread_s) for _ in range(count))
+    seconds = times[-1]
     inputs: list[Input] = []
     sent: list[Input] = []
     for number, at_s in enumerate(times):
@@ -138,7 +142,12 @@ def _event(rng: random.Random, event_id: str, customer: str, at_ms: int) -> Even
         return PayeeAdded(**base, payee_id=f"p-{rng.randrange(9)}")
     if dice < 0.78:
         return Income(
-            **base, amount_minor=200_000, currency="EUR", source="salary", payer_id="firm", expected_days=rng.randint(1, 9)
+            **base,
+            amount_minor=200_000,
+            currency="EUR",
+            source="salary",
+            payer_id="firm",
+            expected_days=rng.randint(1, 9),
         )
     if dice < 0.82:
         return LoanGranted(

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from tests.simulation.loop import OUTSIDE, Process, Stuck, VirtualLoop
+from tests.simulation.loop import OUTSIDE, Process, StuckError, VirtualLoop
 
 
 def in_loop(loop: VirtualLoop, work: object) -> object:
@@ -108,5 +108,5 @@ def test_what_a_process_starts_belongs_to_it() -> None:
 
 def test_everybody_waiting_for_somebody_is_noticed() -> None:
     loop = VirtualLoop()
-    with pytest.raises(Stuck):
+    with pytest.raises(StuckError):
         in_loop(loop, asyncio.wait_for(loop.create_future(), None))

@@ -3,7 +3,7 @@
 `run(seed)` is the whole thing. What a seed has is drawn first (how many workers, which troubles and how much of each),
 then inputs arrive and troubles happen over some virtual minutes, then troubles end and the world must come to rest with
 everything right (`tests.simulation.oracle`). Real: `Owner`, `PartitionLog`, `Engine`, `read_changelog`.
-Reading order: here, `member`, `network`, `broker`, `loop`.
+Reading order: here, `chaos`, `member`, `network`, `broker`, `loop`.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from hashlib import blake2b
 from typing import Any
 from unittest.mock import patch
 
-from features.events import Indicator, encode
 from streams.commit import PartitionLog
 from streams.engine import Engine
 from streams.settings import Settings
 from tests.simulation import oracle, stream
 from tests.simulation.broker import EPOCH_MS, Broker
+from tests.simulation.chaos import Chaos
 from tests.simulation.clients import Consumer, Producer
 from tests.simulation.disk import Disk
 from tests.simulation.group import Group
-from tests.simulation.loop import OUTSIDE, Process, Stuck, VirtualLoop, clear_away
+from tests.simulation.loop import OUTSIDE, Process, StuckError, VirtualLoop, clear_away
 from tests.simulation.member import Member
-from tests.simulation.network import Network, Trouble
-from tests.simulation.versions import MODELS_MAX, POLICIES
+from tests.simulation.network import Network
+from tests.simulation.versions import POLICIES
 
 HISTORY_MAX = 40
 REST_WITHIN_S = 400.0
@@ -84,7 +84,6 @@ class World:
         )
         self.binding = f"model/sim/{self.partitions}"
         self.policy = POLICIES[0]
-        self.models = 1
         self.cut: set[str] = set()
         self.disks: dict[tuple[int, int], Disk] = {}
         self.members: list[Member] = []
@@ -96,9 +95,12 @@ class World:
         self.network = Network(self)
         self.group = Group(self)
         self.producer = partial(Producer, self)
-        self.seconds = rng.uniform(20.0, 90.0)
+        self.seconds = rng.uniform(25.0, 90.0)
+        # Input comes in bursts, and trouble likes to come when there is work.
+        self.bursts_s = [rng.uniform(0.0, self.seconds - 20.0) for _ in range(rng.randint(1, 6))]
+        self.batches = rng.choice(((1,), (1, 3), (1, 3, 8, 20)))
         count = rng.randint(10, 60)
-        self.inputs = stream.draw(rng, self.partitions, count, 0.7 * self.seconds, EPOCH_MS, self.live)
+        self.inputs = stream.draw(rng, self.partitions, count, self.bursts_s, EPOCH_MS, self.live)
 
     # --- history ----------------------------------------------------------------------------------------
 
@@ -113,7 +115,7 @@ class World:
         """Something that must never be."""
         self.violations.append(oracle.Violation(kind, text))
 
-    # --- what goes wrong --------------------------------------------------------------------------------
+    # --- processes and disks --------------------------------------------------------------------------------
 
     def kill(self, process: Process, why: str, clean: bool = False) -> None:
         """SIGKILL, or the end it chose; a supervisor starts the slot again."""
@@ -124,7 +126,7 @@ class World:
         process.dead = process.stopped = True
         member = next(member for member in self.members if member.process is process)
         self.members.remove(member)
-        for (slot, partition), disk in self.disks.items():
+        for (slot, _partition), disk in self.disks.items():
             if slot == member.slot and not clean and self.rng.random() < 0.3:
                 self.broker.count("disks damaged")
                 self.note(str(disk), disk.crash(self.rng))
@@ -169,93 +171,18 @@ class World:
         """Local rows may lag behind the changelog, never lead or contradict it."""
         self.violations += oracle.local_rows(self, disk, partition)
 
-    def _happen(self) -> None:
-        rng, broker = self.rng, self.broker
-        member = rng.choice(self.members) if self.members else None
-        kind = rng.choice(self.kinds)
-        broker.count(kind)
-        if kind == "kill" and member:
-            self.kill(member.process, "SIGKILL")
-        elif kind == "stop" and member:
-            self.pause(member.process, "SIGSTOP")
-        elif kind == "cut" and member and self.fenced:
-            seconds = rng.choice((1.0, 12.0, 30.0))
-            self.note(member.process, f"is cut off for {seconds} s")
-            self.cut.add(member.process.name)
-            self.group.silent(member.process, seconds)
-            self.later(seconds, self.cut.discard, member.process.name)
-        elif kind == "restart" and member:
-            member.leaving = True
-            self.group.leave(member)
-        elif kind == "rebalance":
-            self.group.rebalance()
-        elif kind == "broker" and not broker.down:
-            seconds = rng.choice((0.2, 3.0, 15.0))
-            self.note("broker", f"is killed, back in {seconds} s")
-            broker.down = True
-            broker.incarnation += 1
-
-            def back() -> None:
-                broker.down = False
-
-            self.later(seconds, back)
-        elif kind == "compact":
-            for (topic, _), log in broker.logs.items():
-                if topic in (self.settings.topic_rows, self.settings.topic_risk_changes):
-                    log.compact(rng.randint(0, log.end))
-        elif kind == "model" and self.models < MODELS_MAX:
-            self.models += 1
-            self._publish(self.settings.topic_models, f"model/{self.models}".encode())
-        elif kind == "policy":
-            # The operator's new file: processes started from now on publish it and want it in force.
-            self.policy = rng.choice(POLICIES)
-            self.note("outside", "configures policy", self.policy)
-        elif kind == "world":
-            figure = Indicator(
-                event_id=f"w-{broker.log(self.settings.topic_world, 0).end}",
-                event_time_ms=broker.at_ms(), schema_version=1, scope="macro", scope_id="FR", name="rate", value=0.5,
-            )  # fmt: skip
-            self._publish(self.settings.topic_world, encode(figure))
-
-    def _publish(self, topic: str, value: bytes) -> None:
-        self.note("outside", "publishes", value[:40])
-        self.broker.log(topic, 0).append([(None, value, ())], self.broker.at_ms(), None)
-
     # --- the run ----------------------------------------------------------------------------------------
-
-    def draw_troubles(self) -> None:
-        """Which troubles this seed has: some seeds have few kinds, so that each is also met alone."""
-        rng = self.rng
-
-        def some(most: float) -> float:
-            return rng.choice((0.0, 0.0, most / 4, most))
-
-        self.network.trouble = Trouble(
-            kill=some(0.012), pause=some(0.012) if self.fenced else 0.0, request_lost=some(0.03),
-            answer_lost=some(0.03), refused=some(0.5), slow=some(0.05),
-        )  # fmt: skip
-        kinds = ["kill", "stop", "cut", "restart", "rebalance", "broker", "compact"]
-        if not self.fenced:
-            kinds = ["kill", "broker", "compact"]
-        elif rng.random() < 0.6:
-            kinds += ["model", "policy", "world"]
-        self.kinds = rng.sample(kinds, rng.randint(1, len(kinds)))
-        for _ in range(rng.randint(0, 14)):
-            self.later(rng.uniform(0.0, self.seconds), self._happen)
 
     async def live_through(self) -> None:
         """Troubled time, then peace until rest."""
-        self.draw_troubles()
-        # Control records in the input name it.
-        self._publish(self.settings.topic_models, f"policy/{POLICIES[0]}".encode())
+        chaos = Chaos(self)
+        chaos.begin()
         for record in self.inputs:
             self.later(record.at_s, self._arrive, record)
         for slot in range(self.workers):
             self.later(self.rng.uniform(0.0, 5.0), self.start_member, slot)
         await asyncio.sleep(self.seconds)
-        self.network.trouble = Trouble()
-        self.kinds = ["compact"]
-        self.note("world", "peace")
+        chaos.end()
         deadline = self.loop.time() + REST_WITHIN_S
         while not self._resting():
             if self.loop.time() > deadline:
@@ -337,7 +264,7 @@ def run(seed: int, protocol: Protocol | None = None, told: Callable[[str], None]
     with _in_place(world):
         try:
             loop.run_until_complete(world.live_through())
-        except Stuck:
+        except StuckError:
             world.violation("stuck", "everybody waits for somebody")
         if loop.faults:
             raise loop.faults[0]

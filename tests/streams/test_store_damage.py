@@ -31,6 +31,8 @@ HOME = Path(__file__).resolve().parents[2]
 SEEDS = int(os.environ.get("RISKSHIFT_SEEDS", "200"))
 STORES = 4
 ALL_MS = 10**15
+# The store whose write-ahead log holds something.
+LONG_LOG = 0
 
 
 class Spoiled:
@@ -216,6 +218,25 @@ def test_a_damaged_block_is_not_taken_for_a_lock(tmp_path: Path, spoiled: Spoile
             said[outcome(copy, history)] += 1
     assert said["held"] == said["refused"] == 0
     assert said["thrown away"] > 3
+
+
+@pytest.mark.parametrize("name", ["MANIFEST-*", "*.log"])
+@pytest.mark.parametrize("kind", [5, 6, 7, 8, 11])
+def test_a_record_that_rocksdb_reads_for_ever_is_not_given_to_it(
+    name: str, kind: int, tmp_path: Path, spoiled: Spoiled
+) -> None:
+    path = tmp_path / "copy"
+    shutil.copytree(spoiled.folder / f"killed-{LONG_LOG}", path)
+    (file,) = path.glob(name)
+    data = bytearray(file.read_bytes())
+    at = last = 0
+    while at + 7 <= len(data):
+        last, at = at, at + 7 + int.from_bytes(data[at + 4 : at + 6], "little")
+    data[last + 6] = kind
+    file.write_bytes(data)
+    rows = LocalRows(path, BINDING, 4)
+    assert f"{file.name} has a record of kind {kind} at {last}" in (rows.rebuilt or "")
+    rows.close()
 
 
 def test_a_store_without_its_own_record_is_thrown_away(tmp_path: Path) -> None:
