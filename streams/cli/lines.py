@@ -46,7 +46,10 @@ def alert_text(value: bytes | None, lang: str) -> tuple[str, str]:
         _time(alert.get("event_time_ms")), f"{escaped(severity).upper():<8}",
         f"customer {escaped(alert.get('customer_id'))}", _words(alert.get("title"), lang),
     ]  # fmt: skip
-    reasons = "; ".join(_words(reason.get("text"), lang) for reason in _list(alert.get("reasons")))
+    title = _words(alert.get("title"), lang)
+    # A signal is its own first reason; a person needs it once.
+    texts = [_words(reason.get("text"), lang) for reason in _list(alert.get("reasons"))]
+    reasons = "; ".join(text for text in texts if text != title)
     actions = ", ".join(_words(action.get("text"), lang) for action in _list(alert.get("actions")))
     return "  ".join(parts) + (f": {reasons}" if reasons else "") + (f" → {actions}" if actions else ""), severity
 

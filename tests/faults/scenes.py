@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
 import signal
 import tempfile
@@ -12,15 +11,15 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from streams.settings import Settings
 from tests.brokers.apache import ApacheKafka
 from tests.faults.fleet import Fleet
 from tests.faults.load import Load, town_events
+from tests.faults.offsets import committed, drained
 from tests.faults.storm import DRAIN_MAX_S, FAST, PARTITIONS, RATE, finish, settings_for
-from tests.faults.verdict import Verdict, drained, judge
+from tests.faults.verdict import Verdict, judge
 from tests.streams.harness import Running
 
 ALL = list(range(PARTITIONS))
@@ -47,8 +46,10 @@ def run_zombie(broker: str, prefix: str, seed: int, point: str) -> tuple[Verdict
                 fleet.wait(lambda: heir.owned == ALL, _OWNED_MAX_S, "the other worker to own everything")
                 moved_s = time.monotonic() - stopped
                 # The new owner must have written what the zombie could overwrite.
-                before = committed(settings)
-                fleet.wait(lambda: all(committed(settings)[p] > before[p] for p in had), 30, "the new owner's work")
+                before = committed(settings, PARTITIONS)
+                fleet.wait(
+                    lambda: all(committed(settings, PARTITIONS)[p] > before[p] for p in had), 30, "the new owner's work"
+                )
                 assert zombie.process is not None
                 zombie.process.send_signal(signal.SIGCONT)
                 fleet.wait(lambda: not zombie.running, _FENCED_MAX_S, "the zombie to end itself", mend=False)
@@ -153,25 +154,6 @@ def workers(settings: Settings, count: int = 2) -> Running:
     return Running("worker", *arguments, *place, env=FAST)
 
 
-def committed(settings: Settings) -> list[int]:
-    """Input offset that the group has committed, per partition."""
-
-    async def ask() -> list[int]:
-        consumer = AIOKafkaConsumer(
-            bootstrap_servers=settings.broker, group_id=settings.topic_prefix, enable_auto_commit=False,
-            request_timeout_ms=5_000,
-        )  # fmt: skip
-        await asyncio.wait_for(consumer.start(), 10)
-        try:
-            places = [TopicPartition(settings.topic_events, p) for p in ALL]
-            consumer.assign(places)
-            return [await asyncio.wait_for(consumer.committed(place), 10) or 0 for place in places]
-        finally:
-            await asyncio.wait({asyncio.ensure_future(consumer.stop())}, timeout=5)
-
-    return asyncio.run(ask())
-
-
 def _until_moving(settings: Settings, running: Running, timeout_s: float = 90.0) -> float:
     """Until every partition has been worked on since now; how long that took."""
     began = time.monotonic()
@@ -180,7 +162,7 @@ def _until_moving(settings: Settings, running: Running, timeout_s: float = 90.0)
     def moved() -> bool:
         nonlocal before
         with suppress(KafkaError, TimeoutError, OSError):
-            now = committed(settings)
+            now = committed(settings, PARTITIONS)
             before = before or now
             return all(a > b for a, b in zip(now, before, strict=True))
         return False

@@ -20,7 +20,8 @@ from tests.faults.board import BATCH_POINTS, POINTS
 from tests.faults.fleet import LEARNER, Death, Fleet
 from tests.faults.lessons import judge_learner
 from tests.faults.load import Load, town_events
-from tests.faults.verdict import Verdict, drained, judge, records_written
+from tests.faults.offsets import drained, records_written
+from tests.faults.verdict import Verdict, judge
 from tests.streams.harness import riskshift
 
 PARTITIONS = 4

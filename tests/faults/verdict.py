@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from streams import topics
 from streams.engine import Engine
@@ -169,40 +168,6 @@ def library_of(settings: Settings) -> VersionLibrary:
     for version, parts in sorted(chunks.items()):
         library.add_snapshot(version, [parts[place] for place in sorted(parts)])
     return library
-
-
-def drained(settings: Settings, partitions: int) -> bool:
-    """Whether the group has committed every input offset there is."""
-
-    async def ask() -> bool:
-        consumer = AIOKafkaConsumer(
-            bootstrap_servers=settings.broker, group_id=settings.topic_prefix, enable_auto_commit=False
-        )
-        places = [TopicPartition(settings.topic_events, p) for p in range(partitions)]
-        await consumer.start()
-        try:
-            consumer.assign(places)
-            ends = await consumer.end_offsets(places)
-            return all([(await consumer.committed(place) or 0) >= ends[place] for place in places])
-        finally:
-            await consumer.stop()
-
-    return asyncio.run(ask())
-
-
-def records_written(settings: Settings, topic: str, partitions: int) -> int:
-    """Offsets used up in a topic: records that count, records of aborted transactions, and markers."""
-
-    async def ask() -> int:
-        consumer = AIOKafkaConsumer(bootstrap_servers=settings.broker, group_id=None)
-        await consumer.start()
-        try:
-            ends = await consumer.end_offsets([TopicPartition(topic, p) for p in range(partitions)])
-            return sum(ends.values())
-        finally:
-            await consumer.stop()
-
-    return asyncio.run(ask())
 
 
 def _each(settings: Settings, topic: str, take: Callable[[Record], None]) -> None:

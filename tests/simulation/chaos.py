@@ -32,7 +32,7 @@ class Chaos:
 
         world.network.trouble = Trouble(
             kill=some(0.012), pause=some(0.012) if world.fenced else 0.0, request_lost=some(0.03),
-            answer_lost=some(0.03), refused=some(0.5), slow=some(0.05), rebalance=some(0.01) if world.fenced else 0.0,
+            answer_lost=some(0.03), refused=some(0.5), slow=some(0.05), rebalance=some(0.12) if world.fenced else 0.0,
         )  # fmt: skip
         kinds = ["kill", "stop", "cut", "restart", "rebalance", "broker", "compact"]
         if not world.fenced:

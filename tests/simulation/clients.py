@@ -78,6 +78,7 @@ class Producer:
 
     async def begin_transaction(self) -> None:
         """Local, as in aiokafka: the broker hears of it with the first record."""
+        self.world.network.unrest()
         await self.world.network.point("begin")
         if self._fenced is not None:
             raise self._fenced

@@ -88,7 +88,7 @@ class Group:
     def _tell_later(self, member: Member, assigned: tuple[int, ...]) -> None:
         world = self.world
         # Learning late makes a zombie: it goes on with what it had.
-        delay_s = world.rng.choice((0.01, 0.01, 0.05, 0.5, 8.0)) if world.fenced else 0.01
+        delay_s = world.rng.choice((0.01, 0.05, 0.5, 8.0)) if world.fenced else 0.01
         world.later(delay_s, self._tell, member, self.generation, assigned)
 
     def _tell(self, member: Member, generation: int, assigned: tuple[int, ...]) -> None:

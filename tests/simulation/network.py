@@ -21,7 +21,7 @@ _LOST = object()
 
 @dataclass
 class Trouble:
-    """Chances per request; which of them a seed has is drawn for each (`tests.simulation.world.draw`)."""
+    """Chances per request, those of a rebalance per batch; which of them a seed has is drawn for each (`tests.simulation.world.draw`)."""
 
     kill: float = 0.0
     pause: float = 0.0
@@ -88,7 +88,10 @@ class Network:
         elif dice < trouble.kill + trouble.pause:
             self.world.pause(process, f"at {what}")
             await asyncio.sleep(0)
-        elif dice < trouble.kill + trouble.pause + trouble.rebalance:
+
+    def unrest(self) -> None:
+        """Where a rebalance may come while its partitions are being worked."""
+        if self.rng.random() < self.trouble.rebalance:
             self.world.group.rebalance()
 
     def _travel_s(self) -> float:
