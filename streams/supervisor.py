@@ -20,6 +20,7 @@ HOME = Path(__file__).resolve().parent.parent
 RESTARTS_MAX, RESTARTS_WITHIN_S = 5, 60.0
 _BACKOFF_S = (0.2, 1.0, 2.0, 4.0, 8.0)
 _POLL_S = 0.05
+_WAIT_S = 1.0
 
 Said = dict[str, object]
 
@@ -35,6 +36,7 @@ class Child:
     ready: bool = False
     starts: deque[float] = field(default_factory=lambda: deque(maxlen=RESTARTS_MAX + 1))
     start_at: float = 0.0
+    waiting: bool = False
     last_words: str = ""
 
 
@@ -49,6 +51,9 @@ class Supervisor:
         Environment for all of them.
     on_said
         Called with every JSON line a child says (fields `worker` and `name`), in the child's reader thread.
+    why_wait
+        Asked before a child is started again: why that would be in vain now (no broker answers), or None. However long
+        it lasts, it is not a reason to give up.
     """
 
     def __init__(
@@ -56,12 +61,14 @@ class Supervisor:
         children: Sequence[tuple[str, Sequence[str]]],
         env: Mapping[str, str] | None = None,
         on_said: Callable[[Said], None] | None = None,
+        why_wait: Callable[[], str | None] | None = None,
     ) -> None:
         environment = {**os.environ, **(env or {}), "PYTHONPATH": str(HOME), "PYTHONUNBUFFERED": "1"}
         self.children = [
             Child(name, [sys.executable, "-m", "streams", *arguments], environment) for name, arguments in children
         ]
         self.on_said = on_said or (lambda _said: None)
+        self.why_wait = why_wait or (lambda: None)
         self.stopping = threading.Event()
         self.restarts = 0
 
@@ -81,7 +88,7 @@ class Supervisor:
         for child in self.children:
             if child.process is None:
                 if now >= child.start_at:
-                    self._start(child)
+                    self._start_again(child, now)
                 continue
             status = child.process.poll()
             if status is None:
@@ -124,6 +131,16 @@ class Supervisor:
             time.sleep(_POLL_S)
         return None
 
+    def _start_again(self, child: Child, now: float) -> None:
+        reason = self.why_wait()
+        if reason is None:
+            child.waiting = False
+            self._start(child)
+            return
+        if not child.waiting:
+            self.on_said({"worker": "waiting", "name": child.name, "reason": reason})
+        child.waiting, child.start_at = True, now + _WAIT_S
+
     def _start(self, child: Child) -> None:
         child.starts.append(time.monotonic())
         child.process = start_child(child.command, subprocess.PIPE, child.env)
@@ -134,20 +151,21 @@ class Supervisor:
 
     def _read(self, child: Child, process: subprocess.Popen[bytes]) -> None:
         assert process.stdout is not None  # noqa: S101  # asked for above
-        for raw in process.stdout:
-            line = raw.decode(errors="replace").rstrip()
-            said: object = None
-            if line.startswith('{"worker"'):
-                try:
-                    said = json.loads(line)
-                except ValueError:
-                    said = None
-            if isinstance(said, dict):
-                if said["worker"] in ("ready", "learner ready", "learner standing by"):
-                    child.ready = True
-                if said["worker"] == "failed":
-                    child.last_words = str(said.get("reason"))
-                self.on_said({**said, "name": child.name})
-            elif line:
-                child.last_words = line
-                self.on_said({"worker": "log", "name": child.name, "line": line})
+        with process.stdout as out:
+            for raw in out:
+                line = raw.decode(errors="replace").rstrip()
+                said: object = None
+                if line.startswith('{"worker"'):
+                    try:
+                        said = json.loads(line)
+                    except ValueError:
+                        said = None
+                if isinstance(said, dict):
+                    if said["worker"] in ("ready", "learner ready", "learner standing by"):
+                        child.ready = True
+                    if said["worker"] == "failed":
+                        child.last_words = str(said.get("reason"))
+                    self.on_said({**said, "name": child.name})
+                elif line:
+                    child.last_words = line
+                    self.on_said({"worker": "log", "name": child.name, "line": line})

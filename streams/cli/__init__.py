@@ -28,7 +28,7 @@ COMMANDS: dict[str, str] = {
     "send": "send a file of events (handbook, berka, uci-default, events, csv)",
     "tail": "print alerts, risk changes, decisions or dead letters",
     "reconcile": "say whether every event was answered exactly once",
-    "state": "hash or describe the customers' rows, from the changelog or local stores",
+    "state": "hash or describe the customers' rows, or build local rows anew",
     "config": "show every setting, its value and where it came from",
     "doctor": "check this machine, the broker and the topics; say what to do",
 }

@@ -1,4 +1,4 @@
-"""`riskshift state`: one hash over all customers' rows, or what the state is made of."""
+"""`riskshift state`: one hash over all customers' rows, what the state is made of, and building local rows anew."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ from pathlib import Path
 from typing import Any
 
 DESCRIPTION = """\
-Hash or describe the customers' rows, from the changelog or from workers' local stores.
+Hash or describe the customers' rows, from the changelog or from workers' local stores; or build these anew.
 
 `hash` is SHA-256 over all customers' rows without offsets and versions: two deployments that took in the
 same events of every customer have the same hash, whatever their partitions and workers. `info` says per
 partition how many rows and bytes there are, how far they go and which versions are in force.
 
-Both read the rows topic (the newest record of each key) unless --state names a worker's folder; name it
+`rebuild` removes the local rows of a stopped worker, so that its next start reads all of them from the
+changelog: what to do when a worker refuses its local rows. It never touches the changelog.
+
+hash and info read the rows topic (the newest record of each key) unless --state names a worker's folder; name it
 again for the folders of other machines. Of several copies of a partition the furthest counts. Stores are
 opened for reading only; one that a running worker holds is refused.
 
@@ -22,12 +25,17 @@ examples:
   riskshift state hash
   riskshift state hash --state /var/lib/riskshift/a --state /var/lib/riskshift/b --json
   riskshift state info
+  riskshift state rebuild --state /var/lib/riskshift/a
 """
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options."""
-    parser.add_argument("what", choices=("hash", "info"), help="one hash over all rows, or a line a partition")
+    parser.add_argument(
+        "what",
+        choices=("hash", "info", "rebuild"),
+        help="one hash over all rows, a line a partition, or remove local rows",
+    )
     parser.add_argument(
         "--state", action="append", type=Path, metavar="DIR",
         help="read the local stores in this folder instead of the changelog; may be repeated",
@@ -40,6 +48,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Read all rows, print; 0 when all of them could be read."""
     from streams.settings import load
+
+    if args.what == "rebuild":
+        return _rebuild(args.state or [Path(load(broker=args.broker)[0].home)], args.json)
     from streams.state_hash import from_changelog, from_stores
 
     if args.state:
@@ -56,6 +67,18 @@ def run(args: argparse.Namespace) -> int:
             )
         else:
             _show_info(state.describe(), customers, args.json)
+    return 0
+
+
+def _rebuild(homes: list[Path], as_json: bool) -> int:
+    from streams.store import forget
+
+    removed = {str(home): forget(home) for home in homes}
+    if as_json:
+        print(json.dumps({"removed": removed}))
+    for home, stores in removed.items():
+        if not as_json:
+            print(f"{home}: {stores} local store(s) removed; the next worker reads them from the changelog")
     return 0
 
 

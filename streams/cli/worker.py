@@ -11,6 +11,7 @@ import threading
 from pathlib import Path
 
 from streams import topics
+from streams.broker.wire import any_answers
 from streams.errors import SettingError
 from streams.settings import Settings, load
 
@@ -110,6 +111,8 @@ def _supervise(args: argparse.Namespace, settings: Settings) -> int:
             print(
                 f"{said['name']} ended (status {said['status']}): {said['reason']}; starting it again", file=sys.stderr
             )
+        elif what == "waiting":
+            print(f"{said['name']} waits to be started again: {said['reason']}", file=sys.stderr)
         elif what == "log":
             print(f"{said['name']}: {said['line']}", file=sys.stderr)
 
@@ -119,7 +122,7 @@ def _supervise(args: argparse.Namespace, settings: Settings) -> int:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    supervisor = Supervisor(children, on_said=on_said)
+    supervisor = Supervisor(children, on_said=on_said, why_wait=lambda: _no_broker(settings.broker))
     supervisor.start()
     problem = supervisor.run(lambda: stop.is_set() or supervisor.ready)
     if problem is None and not stop.is_set():
@@ -137,6 +140,11 @@ def _supervise(args: argparse.Namespace, settings: Settings) -> int:
         print(f"riskshift worker: gives up: {problem}", file=sys.stderr)
         return 1
     return 1 if killed else 0
+
+
+def _no_broker(broker: str) -> str | None:
+    # An outage may last longer than the patience with a process that keeps failing.
+    return None if any_answers(broker, timeout_s=1.0) else f"no Kafka answers at {broker}"
 
 
 def _count(text: str) -> int:

@@ -188,11 +188,12 @@ class Fleet:
 
 def _read(process: subprocess.Popen[bytes], said: list[dict[str, Any]], words: list[str]) -> None:
     assert process.stdout is not None
-    for raw in process.stdout:
-        line = raw.decode(errors="replace").rstrip()
-        words.append(line)
-        if line.startswith('{"worker"'):
-            try:
-                said.append(json.loads(line))
-            except ValueError:
-                continue  # cut off by a kill
+    with process.stdout as out:
+        for raw in out:
+            line = raw.decode(errors="replace").rstrip()
+            words.append(line)
+            if line.startswith('{"worker"'):
+                try:
+                    said.append(json.loads(line))
+                except ValueError:
+                    continue  # cut off by a kill
