@@ -56,8 +56,8 @@ def zombie(kafka: ApacheKafka, prefix: str, seed: int) -> Judged:
 
 
 def broker(kafka: ApacheKafka, prefix: str, seed: int) -> Judged:
-    """Five kills and a minute of silence."""
-    verdict, figures = run_broker_faults(kafka, prefix, seed, kills=5, pause_s=60)
+    """Five kills, the first with a long absence, and a minute of silence."""
+    verdict, figures = run_broker_faults(kafka, prefix, seed, kills=5, away_s=45, pause_s=60)
     return verdict.wrong, figures
 
 

@@ -69,9 +69,12 @@ def run_zombie(broker: str, prefix: str, seed: int, point: str) -> tuple[Verdict
 
 
 def run_broker_faults(
-    broker: ApacheKafka, prefix: str, seed: int, kills: int, pause_s: float
+    broker: ApacheKafka, prefix: str, seed: int, kills: int, away_s: float, pause_s: float
 ) -> tuple[Verdict, dict[str, Any]]:
-    """kill -9 and start the broker `kills` times under load, then stop it for `pause_s`; nobody helps."""
+    """kill -9 and start the broker `kills` times under load, then stop it for `pause_s`; nobody helps.
+
+    The first time it stays away for `away_s`, later for up to three seconds.
+    """
     rng = random.Random(seed)
     with tempfile.TemporaryDirectory(prefix="riskshift-faults-") as folder:
         settings = settings_for(broker.address, prefix, Path(folder, "state"))
@@ -80,10 +83,10 @@ def run_broker_faults(
             running.wait_ready()
             with Load(settings, town_events(seed), RATE) as sending:
                 _until_moving(settings, running)
-                for _ in range(kills):
+                for number in range(kills):
                     time.sleep(rng.uniform(1.0, 3.0))
                     broker.kill()
-                    time.sleep(rng.uniform(0.0, 3.0))
+                    time.sleep(rng.uniform(0.0, 3.0) if number else away_s)
                     broker.start()
                     resumed.append(_until_moving(settings, running))
                 broker.pause()
@@ -97,7 +100,7 @@ def run_broker_faults(
             status = running.stop(timeout_s=STOP_MAX_S + 5)
         verdict = judge(settings, PARTITIONS, _owned(running))
     figures = {
-        "seed": seed, "broker_kills": kills, "broker_pause_s": pause_s, "events": sending.sent,
+        "seed": seed, "broker_kills": kills, "broker_away_s": away_s, "broker_pause_s": pause_s, "events": sending.sent,
         "sender_interrupted": sending.interrupted, "status": status,
         "resumed_after_kill_s": _spread(resumed), "resumed_after_pause_s": round(paused, 2),
         "workers_restarted": running.restarts, **verdict.figures(),

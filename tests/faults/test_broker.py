@@ -11,8 +11,8 @@ from tests.faults.scenes import STOP_MAX_S, run_broker_faults, run_sigterm
 
 @pytest.mark.timeout(900)
 def test_broker_killed_and_paused(faults_kafka: ApacheKafka, prefix: str, seed: int) -> None:
-    kills, pause_s = amount("FAULT_BROKER_KILLS"), amount("FAULT_PAUSE_S")
-    verdict, figures = run_broker_faults(faults_kafka, prefix, seed, kills, pause_s)
+    kills, away_s, pause_s = amount("FAULT_BROKER_KILLS"), amount("FAULT_AWAY_S"), amount("FAULT_PAUSE_S")
+    verdict, figures = run_broker_faults(faults_kafka, prefix, seed, kills, away_s, pause_s)
     print(figures)
     assert verdict.wrong == {}, verdict.examples
     assert figures["status"] == 0

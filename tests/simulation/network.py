@@ -21,7 +21,7 @@ _LOST = object()
 
 @dataclass
 class Trouble:
-    """Chances per request, those of a rebalance per batch; which of them a seed has is drawn for each (`tests.simulation.world.draw`)."""
+    """Chances per request, that of a rebalance per batch; which a seed has is drawn (`tests.simulation.chaos`)."""
 
     kill: float = 0.0
     pause: float = 0.0
