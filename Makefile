@@ -44,7 +44,8 @@ test-kafka: setup $(KAFKA_LIBS)/.ready
 	$(call timed,test-kafka,RISKSHIFT_REQUIRE_KAFKA=1 $(PYTEST) -m kafka)
 
 # Each test prints its seed: FAULT_SEED=N make test-faults runs it again. -rP shows seeds and figures.
-FAULTS_FULL := FAULT_KILLS=20 FAULT_POINT_KILLS=5 FAULT_BROKER_KILLS=5 FAULT_AWAY_S=45 FAULT_PAUSE_S=60 FAULT_SIGTERMS=20 FAULT_PAYLOADS=1000000
+FAULTS_FULL := FAULT_KILLS=20 FAULT_POINT_KILLS=5 FAULT_BROKER_KILLS=5 FAULT_AWAY_S=45 FAULT_PAUSE_S=60 \
+	FAULT_SIGTERMS=20 FAULT_PAYLOADS=1000000
 test-faults: setup $(KAFKA_LIBS)/.ready
 	$(call timed,test-faults,$(if $(FULL),$(FAULTS_FULL)) $(PYTEST) -m faults -raP tests/faults)
 

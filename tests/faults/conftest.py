@@ -18,8 +18,8 @@ from tests.brokers.apache import ApacheKafka, why_missing
 
 _HERE = Path(__file__).parent
 DEFAULTS = {
-    "FAULT_KILLS": 4, "FAULT_POINT_KILLS": 0, "FAULT_BROKER_KILLS": 1, "FAULT_AWAY_S": 1, "FAULT_PAUSE_S": 15, "FAULT_SIGTERMS": 3,
-    "FAULT_PAYLOADS": 20_000,
+    "FAULT_KILLS": 4, "FAULT_POINT_KILLS": 0, "FAULT_BROKER_KILLS": 1, "FAULT_AWAY_S": 1,
+    "FAULT_PAUSE_S": 15, "FAULT_SIGTERMS": 3, "FAULT_PAYLOADS": 20_000,
 }  # fmt: skip
 
 
