@@ -1,7 +1,7 @@
 # One-liners; `.ci/run` calls the same ones as the README. Each target sets up what it needs and prints its time.
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-kafka test-faults bench-latency lint docs-check clean
+.PHONY: help setup run test test-kafka test-faults simulate bench-latency lint docs-check clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -18,6 +18,7 @@ help:
 	@echo "make test        all tests a fresh machine can run, the embedded broker included"
 	@echo "make test-kafka  integration tests against Apache Kafka (needs Java 17 and Maven)"
 	@echo "make test-faults breaks a real deployment on Apache Kafka, three minutes; FULL=1: all of it, half an hour"
+	@echo "make simulate    10,000 seeds of the simulated commit protocol (seven minutes)"
 	@echo "make bench-latency  event to alert on both brokers, into benchmarks/results (five minutes; as test-kafka)"
 	@echo "make lint        ruff and mypy"
 	@echo "make docs-check  examples in docstrings"
@@ -53,6 +54,9 @@ $(KAFKA_LIBS)/.ready: tests/brokers/pom.xml
 	@for tool in mvn java; do command -v $$tool >/dev/null || \
 	  { echo "make test-kafka needs $$tool: sudo apt-get install maven openjdk-17-jre-headless" >&2; exit 1; }; done
 	$(call timed,kafka jars,rm -rf $(KAFKA_LIBS) && mvn -q -B -f $< dependency:copy-dependencies && touch $@)
+
+simulate: setup
+	$(call timed,simulate,$(BIN)/python -m benchmarks.simulation)
 
 bench-latency: setup $(KAFKA_LIBS)/.ready
 	$(call timed,bench-latency,for broker in tansu kafka; do $(BIN)/python -m benchmarks.latency --broker $$broker; done)

@@ -21,7 +21,7 @@ from benchmarks.machine import Share, facts
 from benchmarks.stack import RESULTS
 from tests.brokers.apache import ApacheKafka, why_missing
 from tests.faults.disorder import run_disorder
-from tests.faults.fuzz import run_fuzz
+from tests.faults.fuzz import fuzz_alone
 from tests.faults.scenes import ZOMBIE_POINTS, run_broker_faults, run_sigterm, run_zombie
 from tests.faults.storm import Plan, run_storm
 
@@ -75,7 +75,7 @@ def disorder(kafka: ApacheKafka, prefix: str, seed: int) -> Judged:
 
 def fuzz(_kafka: ApacheKafka, _prefix: str, seed: int) -> Judged:
     """A million payloads."""
-    figures = run_fuzz(seed, payloads=1_000_000)
+    figures = fuzz_alone(seed, payloads=1_000_000)
     return {name: figures[name] for name in ("uncaught", "unanswered") if figures[name]}, figures
 
 

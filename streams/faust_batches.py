@@ -189,7 +189,7 @@ def build_app(settings: Settings, handle: Callable[[int, Chunk], Awaitable[None]
 
 
 def fetched_of(app: BatchApp, partition: int) -> tuple[int, int, int] | None:
-    """(next offset to fetch, end of what may be read, last offset yielded) of an input partition; None while unknown."""
+    """(next offset to fetch, end of what may be read, last offset yielded) of a partition; None while unknown."""
     consumer = app.consumer
     inner = getattr(consumer._thread, "_consumer", None)
     tp = next((tp for tp in consumer.assignment() if tp.partition == partition), None)

@@ -1,6 +1,6 @@
 """The fault suite runs only when asked for: `-m faults`. It has a broker of its own, as some of it kills that.
 
-How much is broken is set by the environment, small by default: FAULT_KILLS (random kills), FAULT_POINT_KILLS (kills at
+How much is broken is set by the environment, small by default (under three minutes on two free cores): FAULT_KILLS (random kills), FAULT_POINT_KILLS (kills at
 each named point), FAULT_BROKER_KILLS, FAULT_AWAY_S, FAULT_PAUSE_S, FAULT_SIGTERMS, FAULT_PAYLOADS, FAULT_SEED.
 """
 
@@ -18,7 +18,7 @@ from tests.brokers.apache import ApacheKafka, why_missing
 
 _HERE = Path(__file__).parent
 DEFAULTS = {
-    "FAULT_KILLS": 4, "FAULT_POINT_KILLS": 0, "FAULT_BROKER_KILLS": 1, "FAULT_AWAY_S": 1,
+    "FAULT_KILLS": 3, "FAULT_POINT_KILLS": 0, "FAULT_BROKER_KILLS": 1, "FAULT_AWAY_S": 1,
     "FAULT_PAUSE_S": 15, "FAULT_SIGTERMS": 3, "FAULT_PAYLOADS": 20_000,
 }  # fmt: skip
 

@@ -64,6 +64,11 @@ class Slot:
         """Whether it has its partitions, or has become the learner."""
         return any(line.get("worker") in ("ready", "learner ready") for line in self.said)
 
+    @property
+    def taught(self) -> bool:
+        """Whether it, a learner, has published since its start."""
+        return any(line.get("worker") == "snapshot" for line in self.said)
+
 
 class Fleet:
     """Slots of one deployment; a context manager that leaves no process behind.
@@ -165,6 +170,15 @@ class Fleet:
         """Whether every worker runs and has said so, and every partition has one owner among them."""
         owned = sorted(p for slot in self.workers for p in slot.owned)
         return all(slot.running and slot.ready for slot in self.workers) and owned == list(range(partitions))
+
+    def retire(self, name: str, timeout_s: float = 25.0) -> int:
+        """SIGTERM to one for good; its exit status."""
+        slot = self.slots[name]
+        assert slot.process is not None
+        slot.process.terminate()
+        status = slot.process.wait(timeout_s)
+        slot.process = None
+        return status
 
     def stop(self, timeout_s: float = 25.0) -> list[int]:
         """SIGTERM to all; their exit statuses."""

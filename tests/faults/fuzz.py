@@ -7,7 +7,9 @@ import random
 import resource
 import time
 from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
 from itertools import count
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +123,12 @@ class Mutator:
     def _key(self, _key: bytes, value: bytes) -> tuple[bytes | None, bytes | None]:
         rng = self._rng
         return rng.choice((None, b"", b"\xff\xfe", rng.randbytes(8), b"c" * 5_000)), value
+
+
+def fuzz_alone(seed: int, payloads: int) -> dict[str, Any]:
+    """`run_fuzz` in a process of its own: in one that had used and freed memory before, growth would not show."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(run_fuzz, seed, payloads).result()
 
 
 def run_fuzz(seed: int, payloads: int) -> dict[str, Any]:

@@ -50,8 +50,9 @@ def judge_learner(settings: Settings, partitions: int, last_kill_s: float) -> Le
     before: dict[int, list[Record]] = {p: [] for p in range(partitions)}
     after: dict[int, list[Record]] = {p: [] for p in range(partitions)}
     for record in read_topic(settings, settings.topic_decisions):
-        side = before if record.offset < saved.offsets[record.partition] else after
-        side[record.partition].append(record)
+        partition = record.partition
+        side = before if record.offset < saved.offsets[partition] or _lags(saved, partition, before) else after
+        side[partition].append(record)
 
     learner = Learner(partitions, LearnerProcess(settings, partitions, True, key).learner_settings())
     taught = {s.version: pack(s, key) for s in _feed(learner, before)}
@@ -63,6 +64,17 @@ def judge_learner(settings: Settings, partitions: int, last_kill_s: float) -> Le
     lessons.published = len(snapshots)
     lessons.differing = sorted(version for version, chunks in snapshots.items() if taught.get(version) != chunks)
     return lessons
+
+
+def _lags(saved: Checkpoint, partition: int, before: dict[int, list[Record]]) -> bool:
+    """Whether this partition must still say that time is up: what ends an epoch may be a tick beyond it.
+
+    Then nothing of that epoch is behind the checkpoint's offset, but the tick must have been heard.
+    """
+    if saved.reached_ms[partition] >= saved.done_ms or not before[partition]:
+        return False
+    last = decode_observation(before[partition][-1].value or b"")
+    return not (last.kind == "tick" and last.event_time_ms >= saved.done_ms)
 
 
 def _published(settings: Settings, last_kill_s: float) -> tuple[dict[int, list[bytes]], dict[int, bytes], Lessons]:

@@ -18,7 +18,7 @@ from streams.town import Town, TownConfig
 _DAYS = 60
 _DAY_MS = 86_400_000
 # More than a worker waits between two watermarks, so that the closing event is one.
-_PAUSE_S = 1.5
+_PAUSE_S = 2.0
 
 
 def town_events(seed: int, people: int = 400) -> Iterator[Event]:

@@ -84,6 +84,7 @@ def run_storm(broker: str, prefix: str, plan: Plan) -> tuple[Verdict, dict[str, 
     with tempfile.TemporaryDirectory(prefix="riskshift-faults-") as folder:
         settings = settings_for(broker, prefix, Path(folder, "state"))
         began = time.monotonic()
+        statuses: list[int] = []
         with Fleet(settings, Path(folder), FAST) as fleet:
             for slot in fleet.slots if plan.learner else [slot.name for slot in fleet.workers]:
                 fleet.start(slot)
@@ -91,10 +92,15 @@ def run_storm(broker: str, prefix: str, plan: Plan) -> tuple[Verdict, dict[str, 
             with Load(settings, town_events(plan.seed, plan.people), RATE) as sending:
                 _break(fleet, plan, rng)
                 fleet.wait(lambda: fleet.all_owned(PARTITIONS), _OWNED_MAX_S, "the last assignment")
+                if plan.learner:
+                    fleet.wait(lambda: fleet.slots[LEARNER].taught, _OWNED_MAX_S, "the learner to teach again")
                 sending.stop()
+            if plan.learner:
+                # Before the closing events: its last snapshot makes switches, which are batches of their own.
+                statuses = [fleet.retire(LEARNER)]
             finish(sending, lambda what: fleet.wait(lambda: drained(settings, PARTITIONS), DRAIN_MAX_S, what))
             owned = {slot.name: slot.owned for slot in fleet.workers}
-            statuses = fleet.stop()
+            statuses += fleet.stop()
         assert statuses == [0] * len(statuses), f"expected a clean end, found {statuses}: {fleet.last_words()}"
         verdict = judge(settings, PARTITIONS, owned)
         figures = {

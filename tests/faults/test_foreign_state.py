@@ -30,7 +30,7 @@ class Site(Deployment):
         self.declare()
         self.send_some()
         running = self._role()
-        running.wait_ready()
+        running.wait_until(lambda: any(said.get("worker") == "ready" for said in running.said), 60, "partitions")
         self.drain()
         assert running.stop() == 0
 

@@ -7,7 +7,7 @@ import pytest
 from tests.brokers.apache import ApacheKafka
 from tests.faults.conftest import amount
 from tests.faults.disorder import run_disorder
-from tests.faults.fuzz import run_fuzz
+from tests.faults.fuzz import fuzz_alone
 
 GROWTH_MAX_MIB = 50
 
@@ -23,7 +23,7 @@ def test_disorder_follows_the_stated_rule(faults_kafka: ApacheKafka, prefix: str
 
 @pytest.mark.timeout(900)
 def test_fuzzed_payloads_are_all_answered(seed: int) -> None:
-    figures = run_fuzz(seed, amount("FAULT_PAYLOADS"))
+    figures = fuzz_alone(seed, amount("FAULT_PAYLOADS"))
     print(figures)
     assert figures["uncaught"] == []
     assert figures["unanswered"] == 0

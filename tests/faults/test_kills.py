@@ -36,7 +36,7 @@ def test_workers_killed_with_fixed_models(faults_kafka: ApacheKafka, prefix: str
 @pytest.mark.timeout(900)
 def test_workers_and_learner_killed_while_it_teaches(faults_kafka: ApacheKafka, prefix: str, seed: int) -> None:
     kills = max(1, amount("FAULT_KILLS") // 4)
-    plan = Plan(seed, random_kills=kills, per_point=0, learner=True, learner_kills=2 * kills, people=150)
+    plan = Plan(seed, random_kills=kills, per_point=0, learner=True, learner_kills=kills, people=150)
     verdict, figures = run_storm(faults_kafka.address, prefix, plan)
     print(figures)
     assert verdict.wrong == {}, verdict.examples

@@ -238,7 +238,7 @@ def _line(entry: tuple[float, tuple[object, ...]]) -> str:
 
 
 @contextmanager
-def _in_place(world: World) -> Iterator[None]:
+def in_place(world: World) -> Iterator[None]:
     """The model's consumer in place of the real one."""
     with (
         patch("streams.restore.AIOKafkaConsumer", partial(Consumer, world)),
@@ -261,7 +261,7 @@ def run(seed: int, protocol: Protocol | None = None, told: Callable[[str], None]
     """
     world = World(seed, protocol or Protocol(), told)
     loop = world.loop
-    with _in_place(world):
+    with in_place(world):
         try:
             loop.run_until_complete(world.live_through())
         except StuckError:
