@@ -135,18 +135,10 @@ class BatchTransport(Transport):
 
 
 class BatchApp(faust.App):
-    """Faust's app with our transport; `before_stop` runs before Faust waits for its streams."""
-
-    before_stop: Callable[[], None] | None = None
+    """Faust's app with our transport."""
 
     def _new_transport(self) -> Any:
         return BatchTransport(self.conf.broker_consumer, self, loop=self.loop)
-
-    async def _stop_consumer(self) -> None:
-        # `wait_empty` has no deadline, and `on_before_shutdown` is sent only after it: the timer must start here.
-        if self.before_stop is not None:
-            self.before_stop()
-        await super()._stop_consumer()
 
 
 def build_app(settings: Settings, handle: Callable[[int, Chunk], Awaitable[None]]) -> BatchApp:

@@ -17,6 +17,8 @@ import time
 from pathlib import Path
 from typing import Any, NoReturn
 
+import faust
+
 from features.errors import EventError
 from features.events import Switch, decode
 from streams.bulletin import POLICY_KEY, Bulletin
@@ -84,11 +86,11 @@ class Worker:
             now_s=time.time,
         )
         self.app: BatchApp = build_app(settings, self.handle)
-        self.app.before_stop = self._arm_hard_exit
         self.app.on_rebalance_complete.connect(self._on_rebalance_complete)
         self.app.task(self.keep_time)
         self.watchdog = Watchdog(settings.stall_s, self.progress, self.end)
         self._started = False
+        self._deadline: threading.Timer | None = None
 
     # --- assignment -------------------------------------------------------------------------------------
 
@@ -204,16 +206,17 @@ class Worker:
 
     # --- the end ----------------------------------------------------------------------------------------
 
-    def _arm_hard_exit(self) -> None:
-        """A clean stop has a deadline: a thread, because the loop may be what hangs."""
+    def arm_hard_exit(self, status: int) -> None:
+        """A stop has a deadline: a thread, because the loop may be what hangs."""
 
         def exit_hard() -> None:
             say("stopped", clean=False)
-            os._exit(0)
+            os._exit(status)
 
-        timer = threading.Timer(self.settings.shutdown_timeout_s, exit_hard)
-        timer.daemon = True
-        timer.start()
+        if self._deadline is None:
+            self._deadline = threading.Timer(self.settings.shutdown_timeout_s, exit_hard)
+            self._deadline.daemon = True
+            self._deadline.start()
 
     def end(self, reason: str, error: BaseException | None = None) -> NoReturn:
         """Say why and end the process at once: nothing uncommitted counts, the log is the truth."""
@@ -230,15 +233,25 @@ def say(what: str, **fields: object) -> None:
     print(json.dumps({"worker": what, "pid": os.getpid(), **fields}) + "\n", end="", flush=True)
 
 
+class _Runner(faust.Worker):
+    """Faust's process, whose stop ends in time whatever it hangs on: `wait_empty`, a broker that is gone."""
+
+    owner: Worker
+
+    async def stop(self) -> None:
+        asked = self._signal_stop_time is not None
+        self.owner.arm_hard_exit(0 if asked else EXIT_FAILED)
+        await super().stop()
+
+
 def run_worker(settings: Settings, partitions: int, transactional: bool, key: bytes, binding: str, slot: str) -> int:
     """Run one worker in this process until SIGTERM; the exit status."""
-    import faust
-
     library = VersionLibrary(key, Path(settings.policy) if settings.policy else None)
     if not transactional:
         say("note", text="this broker has no transactions: a crash may say a batch twice; for development only")
     worker = Worker(settings, partitions, transactional, library, binding, slot)
-    runner = faust.Worker(worker.app, loglevel="warn", quiet=True, redirect_stdouts=False)
+    runner = _Runner(worker.app, loglevel="warn", quiet=True, redirect_stdouts=False)
+    runner.owner = worker
     runner.spinner = None  # it writes terminal codes even when quiet
     try:
         runner.execute_from_commandline()

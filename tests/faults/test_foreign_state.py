@@ -108,5 +108,6 @@ def test_events_made_anew_then_partitions_added(site: Site) -> None:
     assert "another cluster, or the topics were made anew" in site.refusal()
     site.forget_local_rows()
     assert "events was made anew or copied" in site.refusal()
+    site.forget_local_rows()
     site.add_partitions()
     assert f"the rows belong to {PARTITIONS} input partitions" in site.refusal()

@@ -12,6 +12,7 @@ from aiokafka.producer import sender
 from faust.transport.conductor import Conductor
 from faust.transport.consumer import Consumer
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
+from mode.worker import Worker
 
 from streams import commit
 
@@ -24,7 +25,8 @@ REVIEWED = {
     "consumer.perform_seek": (Consumer.perform_seek, "0e8c130ff4b0afd8"),
     "consumer._drain_messages": (Consumer._drain_messages, "44a2500309e83c63"),
     "thread._create_worker_consumer": (AIOKafkaConsumerThread._create_worker_consumer, "c2701bfc3e6f6cad"),
-    "app._stop_consumer": (faust.App._stop_consumer, "55854a5de12c3f52"),
+    "worker._schedule_shutdown": (Worker._schedule_shutdown, "1a6a5dfc88c2298b"),
+    "worker.stop_and_shutdown": (Worker.stop_and_shutdown, "bf1608cc301123cf"),
 }
 
 

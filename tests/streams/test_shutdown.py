@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from streams.broker.embedded import EmbeddedBroker
 from tests.streams.account import Account
 from tests.streams.harness import Deployment, until
 
@@ -52,3 +53,15 @@ def _check(account: Account, deployment: Deployment, *, transactional: bool) -> 
     ids = [alert["alert_id"] for alert in deployment.values("alerts")]
     distinct = len(alerts) if transactional else len({(a.partition, a.value) for a in alerts})
     assert len(set(ids)) == distinct > 0
+
+
+@pytest.mark.tansu
+def test_sigterm_ends_a_worker_whose_broker_is_gone(prefix: str, tmp_path: Path) -> None:
+    """Faust's stop waits for things that then never come; the deadline must not hang on any of them."""
+    with EmbeddedBroker() as broker, Deployment(broker.address, prefix, tmp_path, partitions=2) as deployment:
+        deployment.declare()
+        with deployment.worker() as worker:
+            broker.stop()
+            worker.process.terminate()
+            assert worker.wait(STOP_MAX_S) == 0
+            assert worker.left_over() == []
