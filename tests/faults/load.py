@@ -106,7 +106,8 @@ class Load:
     def close(self, partitions: int) -> None:
         """One event more in each partition, when all others are worked through: its watermark is said with it."""
         time.sleep(_PAUSE_S)
-        self._send(closing_events(partitions, self.latest_ms + 1), None)
+        self.latest_ms += 1
+        self._send(closing_events(partitions, self.latest_ms), None)
 
     def __enter__(self) -> Self:
         self._thread.start()

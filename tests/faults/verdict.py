@@ -47,6 +47,7 @@ class _Change(msgspec.Struct):
 
 
 class _Mark(msgspec.Struct):
+    partition: int
     watermark_ms: int
 
 
@@ -121,8 +122,7 @@ def judge(settings: Settings, partitions: int, owned: Mapping[str, Iterable[int]
         row_offsets[record.partition][record.key] = record.offset
 
     _each(settings, settings.topic_rows, take_row)
-    marks: dict[bytes | None, bytes | None] = {}
-    _each(settings, settings.topic_watermarks, lambda r: marks.__setitem__(r.key, r.value))
+    marks = last_watermarks(settings)
 
     binding = topics.binding(settings.broker, settings.topic_prefix)
     versions = {INITIAL_VERSION}
@@ -148,8 +148,7 @@ def judge(settings: Settings, partitions: int, owned: Mapping[str, Iterable[int]
         verdict.compacted_other_than_engine += _differing(
             verdict, f"risk-changes[{partition}]", said["risk_changes"][partition].last, again["risk_changes"].last
         )
-        mark = marks.get(str(partition).encode())
-        latest = msgspec.json.decode(mark, type=_Mark).watermark_ms if mark else -1
+        latest = marks.get(partition, -1)
         if latest != engine.meta.watermark_ms:
             verdict.compacted_other_than_engine += 1
             verdict.examples.append(f"watermark[{partition}]: {latest}, the engine's {engine.meta.watermark_ms}")
@@ -160,6 +159,14 @@ def judge(settings: Settings, partitions: int, owned: Mapping[str, Iterable[int]
             verdict.local_rows_other_than_engine += _differing(verdict, f"local[{partition}]", local, truth)
     verdict.model_versions = len(versions)
     return verdict
+
+
+def last_watermarks(settings: Settings) -> dict[int, int]:
+    """Partition → the watermark said last."""
+    last: dict[bytes | None, bytes | None] = {}
+    _each(settings, settings.topic_watermarks, lambda r: last.__setitem__(r.key, r.value))
+    marks = [msgspec.json.decode(value, type=_Mark) for value in last.values() if value]
+    return {mark.partition: mark.watermark_ms for mark in marks}
 
 
 def library_of(settings: Settings) -> VersionLibrary:
