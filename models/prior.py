@@ -12,7 +12,7 @@ import math
 from features.catalogue import NAMES
 
 # Of an event with every feature at its centre; signs of fraud are rare and add several logits each.
-BASE_RATE = 0.00025
+BASE_RATE = 0.001
 INTERCEPT = math.log(BASE_RATE / (1.0 - BASE_RATE))
 ANOMALY = "anomaly"
 

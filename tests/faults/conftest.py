@@ -1,8 +1,8 @@
 """The fault suite runs only when asked for: `-m faults`. It has a broker of its own, as some of it kills that.
 
-How much is broken is set by the environment, small by default (under three minutes on two free cores):
-FAULT_KILLS (random kills), FAULT_POINT_KILLS (kills at each named point), FAULT_BROKER_KILLS, FAULT_AWAY_S,
-FAULT_PAUSE_S, FAULT_SIGTERMS, FAULT_PAYLOADS, FAULT_SEED.
+How much is broken is set by the environment, small by default (under three minutes on two free cores): FAULT_KILLS
+(random kills), FAULT_POINT_KILLS (kills at each named point), FAULT_BROKER_KILLS, FAULT_AWAY_S, FAULT_PAUSE_S,
+FAULT_SIGTERMS, FAULT_PAYLOADS; FAULT_SEED runs one again.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from tests.faults.board import BATCH_POINTS, POINTS
 from tests.faults.fleet import LEARNER, Death, Fleet
 from tests.faults.lessons import judge_learner
 from tests.faults.load import Load, town_events
-from tests.faults.offsets import drained, records_written
+from tests.faults.offsets import drained, records_sent
 from tests.faults.verdict import Verdict, judge, last_watermarks
 from tests.streams.harness import riskshift
 
@@ -110,8 +110,8 @@ def run_storm(broker: str, prefix: str, plan: Plan) -> tuple[Verdict, dict[str, 
             "seconds": round(time.monotonic() - began),
             **_deaths(fleet, verdict),
             "ended_by_themselves": [words for _slot, _status, words in fleet.endings],
-            # Records of transactions that never came to be: the kills did hit.
-            "decision_offsets_not_committed": records_written(settings, settings.topic_decisions, PARTITIONS)
+            # Sent in transactions that never came to be: the kills did hit.
+            "decisions_taken_back": records_sent(settings, settings.topic_decisions, PARTITIONS)
             - sum(map(len, verdict.decided_at_ms.values())),
             **verdict.figures(),
             **_reconciled(settings),
@@ -157,7 +157,10 @@ def _break(fleet: Fleet, plan: Plan, rng: random.Random) -> None:
         time.sleep(rng.uniform(0.1, 1.0))
         victim = rng.choice(fleet.workers)
         if kill == LEARNER:
-            fleet.wait(lambda: fleet.slots[LEARNER].ready, 30, "a learner")
+            # The first time it has something to lose; later it may be hit before it has come that far again.
+            first = all(death.slot != LEARNER for death in fleet.deaths)
+            learner = fleet.slots[LEARNER]
+            fleet.wait(lambda: learner.taught if first else learner.ready, _OWNED_MAX_S, "a learner")  # noqa: B023
             time.sleep(rng.uniform(0.0, 2.0))
             fleet.kill(LEARNER)
             fleet.start(LEARNER)

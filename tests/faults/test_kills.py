@@ -28,7 +28,8 @@ def test_workers_killed_with_fixed_models(faults_kafka: ApacheKafka, prefix: str
     assert figures["events_per_second"] >= RATE * 0.8
     # Kills of an idle process would prove nothing.
     assert figures["in_flight_share"] >= 0.6
-    assert figures["decision_offsets_not_committed"] > 0
+    if set(plan.points) & {"all_acknowledged", "offsets_added"}:
+        assert figures["decisions_taken_back"] > 0
     assert verdict.alerts > 0
     assert verdict.risk_changes > 0
 
@@ -43,7 +44,7 @@ def test_workers_and_learner_killed_while_it_teaches(faults_kafka: ApacheKafka, 
     assert figures["reconcile_ok"]
     assert figures["learner_kills"] == plan.learner_kills
     assert verdict.model_versions > 1, "no switch was recorded: the learner taught nothing"
-    assert figures["snapshots"] > 1
+    assert figures["snapshots"] >= 1
     assert figures["snapshots_after_last_kill"] > 0
     assert figures["snapshots_other_than_uninterrupted"] == 0
     assert figures["checkpoint_fields_other_than_uninterrupted"] == []
