@@ -27,6 +27,7 @@ from streams.settings import Settings
 from streams.signing import signing_key
 from streams.stores import opened, own_records, verified
 from streams.tail import Record, tail
+from tests.faults.code import check_code
 from tests.streams.driver import Raw
 
 SAID = ("decisions", "alerts", "risk_changes", "dead_letters")
@@ -95,7 +96,7 @@ class Verdict:
 
     def figures(self) -> dict[str, Any]:
         """For JSON."""
-        names = [name for name in self.__slots__ if name not in ("decided_at_ms", "examples")]
+        names = [name for name in self.__slots__ if name != "decided_at_ms"]
         return {name: getattr(self, name) for name in names}
 
 
@@ -107,6 +108,7 @@ def judge(settings: Settings, partitions: int, owned: Mapping[str, Iterable[int]
     owned
         Slot → partitions it owned last, whose local rows are compared too; the workers must have ended.
     """
+    check_code()
     verdict = Verdict()
     library = library_of(settings)
     inputs: dict[int, list[Raw]] = {p: [] for p in range(partitions)}
