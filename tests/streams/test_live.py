@@ -155,7 +155,9 @@ def test_two_workers_say_what_the_engine_says(settings: Settings, events: object
     live = {name: read(settings, topic) for name, topic in {
         "decisions": settings.topic_decisions, "alerts": settings.topic_alerts,
         "risk_changes": settings.topic_risk_changes, "dead_letters": settings.topic_dead_letters}.items()}  # fmt: skip
-    assert sum(map(len, live["alerts"].values())) > 0
+    # A twentieth of the handbook's customers for a month moves states; the default policy need not alert anybody.
+    shown = "risk_changes" if events is handbook_events else "alerts"
+    assert sum(map(len, live[shown].values())) > 0
     used = set()
     for partition, records in inputs.items():
         engine = Engine(partition, PARTITIONS, settings.topic_events, library,
