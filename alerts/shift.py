@@ -63,6 +63,32 @@ class Assessor:
 
     # --- fraud ----------------------------------------------------------------------------------------
 
+    def is_quiet(
+        self, risk: RiskState, card_id: str | None, vector: Sequence[float], probability: float, anomaly: float
+    ) -> bool:
+        """Whether a scored transaction is sure to change nothing: a calm card, a low score, no rule.
+
+        Parameters
+        ----------
+        risk
+            The customer's present state; not changed.
+        card_id
+            Of the transaction, or None.
+        vector, probability, anomaly
+            As for `transaction`.
+
+        Returns
+        -------
+        True only where `transaction` would return None and change nothing. Under a microsecond.
+        """
+        cards = risk.cards
+        if probability >= self._enter or (cards and ((card_id or ACCOUNT) in cards or len(cards) >= CARDS_MAX)):
+            return False
+        for index, low, high, rule in self._quick:
+            if low <= vector[index] <= high and rule.holds(vector, probability, anomaly):
+                return False
+        return True
+
     def transaction(
         self, risk: RiskState, facts: Facts, vector: Sequence[float], probability: float, anomaly: float,
         contributions: Sequence[float],
@@ -79,16 +105,10 @@ class Assessor:
 
         Returns
         -------
-        None when nothing changed and nobody is alerted: under two microseconds.
+        None when nothing changed and nobody is alerted.
         """
-        cards = risk.cards
-        known = cards and ((facts.card_id or ACCOUNT) in cards or len(cards) >= CARDS_MAX)
-        if probability < self._enter and not known:
-            for index, low, high, rule in self._quick:
-                if low <= vector[index] <= high and rule.holds(vector, probability, anomaly):
-                    break
-            else:
-                return None
+        if self.is_quiet(risk, facts.card_id, vector, probability, anomaly):
+            return None
         return self._transaction(risk, facts, vector, probability, anomaly, contributions)
 
     def _transaction(

@@ -15,6 +15,7 @@ from msgspec import UNSET
 from alerts.records import Alert, Decision, RiskChange, dead_letter_headers, encode
 from alerts.shift import Change
 from alerts.state import ACCOUNT, LEVELS, RiskState
+from features.catalogue import FEATURE_VERSION
 from features.errors import EventError
 from features.events import Control, Event, Indicator, Outcome, Tick, Transaction
 from features.events import encode as event_json
@@ -90,6 +91,35 @@ def decided(
         **fields,
     )
     return customer_id.encode(), encode(decision)
+
+
+def passed(
+    meta: PartitionMeta, event: Transaction, offset: int, vector: list[float], probability: float, anomaly: float
+) -> Item:
+    """`decided` for a scored transaction of a calm card that moved nothing: most events, and nothing to look up."""
+    decision = Decision(
+        disposition="decision",
+        kind="transaction",
+        event_id=event.event_id,
+        customer_id=event.customer_id,
+        event_time_ms=event.event_time_ms,
+        partition=meta.partition,
+        offset=offset,
+        model_version=meta.model_version,
+        policy_version=meta.policy_version,
+        features=vector,
+        fraud_probability=probability,
+        anomaly_score=anomaly,
+        fraud_level="normal",
+        terminal_id=event.terminal_id or UNSET,
+        merchant_id=event.merchant_id or UNSET,
+        card_id=event.card_id or UNSET,
+        amount_minor=event.amount_minor,
+        currency=event.currency,
+        status=event.status or UNSET,
+        feature_version=FEATURE_VERSION,
+    )
+    return event.customer_id.encode(), encode(decision)
 
 
 def controlled(meta: PartitionMeta, control: Control, offset: int | None) -> Item:

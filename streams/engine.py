@@ -14,18 +14,17 @@ Pass 1 never reads what pass 3 writes (the risk state), which is why a batch of 
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import numpy as np
-from msgspec import UNSET
+from msgspec import UNSET, Struct
 
 from alerts.shift import Assessor, Change, Facts
 from alerts.state import next_due as risk_next_due
 from features import credit, hot
-from features.catalogue import FEATURE_VERSION
-from features.credit import Signal
+from features.catalogue import FEATURE_VERSION, SIZE
 from features.errors import EventError
 from features.events import (
     ActionResult,
@@ -41,7 +40,6 @@ from features.events import (
     decode,
 )
 from models.compiled import FraudScores
-from models.scorecard import CreditScore, score
 from models.snapshot import LoadedSnapshot
 from streams.dispositions import (
     Item,
@@ -52,11 +50,13 @@ from streams.dispositions import (
     decided,
     level_of,
     outcome_fields,
+    passed,
     top_reasons,
     transaction_fields,
 )
 from streams.memory_rows import MemoryRows, Rows
 from streams.rows import META_KEY, CustomerRow, PartitionMeta, pack, state_bytes, unpack, unpack_meta
+from streams.standing import Fired, Standing, facility_of, fire, standing_of
 
 
 class Library(Protocol):
@@ -69,31 +69,25 @@ class Library(Protocol):
         """The assessor of that policy."""
 
 
-class _Standing(NamedTuple):
-    """Credit as of one moment, taken in pass 1 because later events of the batch change the row."""
-
-    score: CreditScore
-    days_past_due: int
-    defaulted: bool
+# Steps settled at once: scoring's fixed price is spread over them, and what they hold still lies in the cache.
+_SETTLE = 128
+_pack_vector = struct.Struct(f"{SIZE}d").pack
 
 
-_Scored = tuple[Signal, _Standing | None]
-
-
-@dataclass(slots=True)
-class _Step:
+class _Step(Struct, gc=False):
     """One applied record on its way from pass 1 to pass 3.
 
-    `vector` is a place in the batch's matrix, or -1; `facility` an id and its days past due after the event.
+    `place` is that of its `vector` in the matrix; `facility` an id and its days past due after the event.
     """
 
     offset: int
     customer_id: str
     row: CustomerRow
     event: Event | Tick
-    signals: list[_Scored]
-    vector: int = -1
-    standing: _Standing | None = None
+    signals: Sequence[Fired] = ()
+    vector: list[float] | None = None
+    place: int = -1
+    standing: Standing | None = None
     facility: tuple[str, int] | None = None
 
 
@@ -138,7 +132,7 @@ class Engine:
         self._touched: dict[str, CustomerRow] = {}
         # Steps of pass 3; a record that needs no score (duplicate, late) waits among them as a finished decision.
         self._steps: list[_Step | Item] = []
-        self._vectors: list[list[float]] = []
+        self._vectors: list[bytes] = []
         self._use_versions()
 
     # --- drivers call these -----------------------------------------------------------------------------
@@ -178,6 +172,8 @@ class Engine:
                 self._take(record, out)
                 self.meta.applied_offset = record.offset
                 out.events += 1
+                if len(self._steps) >= _SETTLE:
+                    self._settle(out)
         self._settle(out)
         rows = out.rows
         for customer_id, row in self._touched.items():
@@ -250,7 +246,7 @@ class Engine:
         if not row.hot.remember(event.event_id):
             self._steps.append(decided(self.meta, "duplicate", event, offset, customer_id, {}))
             return
-        signals = _fire_credit(row, at_ms) if 0 <= row.credit_due_ms <= at_ms else []
+        signals: Sequence[Fired] = fire(row, at_ms) if 0 <= row.credit_due_ms <= at_ms else ()
         vector = hot.update(row.hot, event, self._model.shared)
         changed = credit.apply(row.credit, event)
         if changed or signals:
@@ -259,13 +255,13 @@ class Engine:
         self._touched[customer_id] = row
         if at_ms > self.meta.watermark_ms:
             self.meta.watermark_ms = at_ms
-        step = _Step(offset, customer_id, row, event, signals)
+        step = _Step(offset, customer_id, row, event, signals, vector)
         if changed:
-            step.standing = _standing(row, at_ms)
-            step.facility = _facility(row, event)
+            step.standing = standing_of(row, at_ms)
+            step.facility = facility_of(row, event)
         if vector is not None:
-            step.vector = len(self._vectors)
-            self._vectors.append(vector)
+            step.place = len(self._vectors)
+            self._vectors.append(_pack_vector(*vector))
         self._steps.append(step)
 
     def _check_control(self, control: Control, record: Record) -> None:
@@ -303,9 +299,9 @@ class Engine:
             row = self.rows.get(customer_id)
             if row is None:
                 continue
-            signals = []
+            signals: Sequence[Fired] = ()
             if 0 <= row.credit_due_ms <= until:
-                signals = _fire_credit(row, until)
+                signals = fire(row, until)
                 row.credit_due_ms = _or_never(credit.next_due(row.credit))
             self._touched[customer_id] = row
             self._steps.append(_Step(position, customer_id, row, tick, signals))
@@ -317,16 +313,34 @@ class Engine:
         """Score and decide every collected step; afterwards nothing is pending."""
         if not self._steps:
             return
-        scores = self._model.fraud.score(np.array(self._vectors, dtype=np.float64)) if self._vectors else None
+        scores = None
+        if self._vectors:
+            scores = self._model.fraud.score(np.frombuffer(b"".join(self._vectors)).reshape(-1, SIZE))
         probability = scores.probability.tolist() if scores else []
         anomaly = scores.anomaly.tolist() if scores else []
         for step in self._steps:
             if isinstance(step, tuple):
                 out.decisions.append(step)
-            else:
+            elif not self._pass(step, probability, anomaly, out):
                 self._shift(step, scores, probability, anomaly, out)
         self._steps.clear()
         self._vectors.clear()
+
+    def _pass(self, step: _Step, probability: list[float], anomaly: list[float], out: Output) -> bool:
+        """Most events: a transaction that moves nothing. Says its decision; False when there is more to it."""
+        event, row, place = step.event, step.row, step.place
+        risk = row.risk
+        if place < 0 or risk.actions or step.signals or step.standing is not None or step.facility is not None:
+            return False
+        assert isinstance(event, Transaction)  # noqa: S101  # only these are scored
+        assert step.vector is not None  # noqa: S101  # it has a place
+        if not self._assessor.is_quiet(risk, event.card_id or None, step.vector, probability[place], anomaly[place]):
+            return False
+        if row.credit_due_ms != row.due_ms:
+            row.due_ms = row.credit_due_ms
+            self.rows.due_changed(step.customer_id, row)
+        out.decisions.append(passed(self.meta, event, step.offset, step.vector, probability[place], anomaly[place]))
+        return True
 
     def _shift(
         self, step: _Step, scores: FraudScores | None, probability: list[float], anomaly: list[float], out: Output
@@ -338,14 +352,14 @@ class Engine:
         fields: dict[str, Any] = {}
         if isinstance(event, Transaction):
             fields |= transaction_fields(event)
-            if step.vector >= 0 and scores is not None:
-                place = step.vector
+            vector, place = step.vector, step.place
+            if vector is not None and scores is not None:
                 contributions = scores.contributions[place]
                 change = assessor.transaction(
-                    risk, self._facts(step), self._vectors[place], probability[place], anomaly[place], contributions
+                    risk, self._facts(step), vector, probability[place], anomaly[place], contributions
                 )
                 changes.append(change)
-                fields["features"] = self._vectors[place]
+                fields["features"] = vector
                 fields["feature_version"] = FEATURE_VERSION
                 fields["fraud_probability"] = probability[place]
                 fields["anomaly_score"] = anomaly[place]
@@ -444,25 +458,6 @@ class Engine:
     def _use_versions(self) -> None:
         self._model = self._library.model(self.meta.model_version)
         self._assessor = self._library.assessor(self.meta.policy_version)
-
-
-def _standing(row: CustomerRow, at_ms: int) -> _Standing | None:
-    view = credit.view(row.credit, at_ms)
-    return _Standing(score(view), view.days_past_due, view.defaulted) if view.has_credit else None
-
-
-def _fire_credit(row: CustomerRow, at_ms: int) -> list[_Scored]:
-    """Signals due by `at_ms`, each with the credit standing as of its own due time."""
-    return [(signal, _standing(row, signal.due_ms)) for signal in credit.fire(row.credit, at_ms)]
-
-
-def _facility(row: CustomerRow, event: Event) -> tuple[str, int] | None:
-    """The facility an event is about, with its days past due after it."""
-    facility_id = getattr(event, "facility_id", None)
-    for facility in row.credit.facilities:
-        if facility_id and facility.facility_id == facility_id:
-            return facility_id, facility.days_past_due(event.event_time_ms)
-    return None
 
 
 def _or_never(due_ms: int | None) -> int:
