@@ -17,7 +17,7 @@ from features.catalogue import CATALOGUE, INDEX
 from features.events import Event, Switch, Tick, encode
 from models.compiled import CompiledFraud, FraudScores
 from models.learner import Learner, LearnerSettings
-from models.observation import decode_observation
+from models.observation import decode_features, decode_observation
 from models.shaping import Floats
 from models.snapshot import LoadedSnapshot, Snapshot, initial_snapshot
 from streams.engine import Engine
@@ -159,9 +159,12 @@ def _learn(
 ) -> int:
     for _key, value in decisions:
         o = decode_observation(value)
-        if o.features is not None:
-            for where, neutral in zip(library.places, library.neutral, strict=True):
-                o.features[where] = neutral
+        if o.is_scored:
+            if library.places:
+                vector = decode_features(o.features)
+                for where, neutral in zip(library.places, library.neutral, strict=True):
+                    vector[where] = neutral
+                o.features = msgspec.Raw(msgspec.json.encode(vector))
             if o.disposition == "decision" and o.fraud_probability is not None:
                 run.scored.append(Scored(o.event_id, o.customer_id or "", o.event_time_ms, o.fraud_probability))
         learner.observe(0, offset, o)

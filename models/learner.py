@@ -22,9 +22,11 @@ from models.learning.checkpoint import Checkpoint, seal, unseal
 from models.learning.epochs import Cell, Epoch, Epochs, Queued
 from models.learning.settings import LearnerSettings
 from models.learning.waiting import Entry, Waiting
-from models.observation import FRAUD_OUTCOMES, GOOD_OUTCOMES, Observation
+from models.observation import FRAUD_OUTCOMES, GOOD_OUTCOMES, Observation, decode_features
 from models.shared import SharedIndicators
 from models.snapshot import Snapshot
+
+_BLOCKED = ("declined", "reversed")
 
 __all__ = ["Learner", "LearnerSettings", "kept"]
 
@@ -182,7 +184,7 @@ class Learner:
         for record in epoch.records:
             if record.observation.kind == "outcome":
                 self._join(record, lessons, counters, live)
-            elif record.observation.features is not None:
+            elif record.observation.is_scored:
                 self._wait(record, vectors, counters, live)
         for partition, end in epoch.ends.items():
             self._reached[partition] = end.reached_ms
@@ -199,20 +201,25 @@ class Learner:
 
     def _wait(self, record: Queued, vectors: list[bytes], counters: Counter[str], live: bool) -> None:
         o = record.observation
-        if o.features is None or len(o.features) != SIZE or o.feature_version != FEATURE_VERSION or not o.customer_id:
+        if o.feature_version != FEATURE_VERSION or not o.customer_id:
             counters["events_of_other_features"] += 1
             return
-        vector = np.array(o.features, dtype=np.float64).tobytes()
+        features = bytes(o.features)
+        if features.count(b",") != SIZE - 1:
+            counters["events_of_other_features"] += 1
+            return
+        key = (o.customer_id, o.event_id)
         entry = Entry(
-            key=(o.customer_id, o.event_id), partition=record.partition, offset=record.offset,
-            event_time_ms=o.event_time_ms, vector=vector, anomaly=o.anomaly_score or 0.0, terminal_id=o.terminal_id,
-            merchant_id=o.merchant_id, blocked=o.status in ("declined", "reversed"), cell=record.cell,
+            key, record.partition, record.offset, o.event_time_ms, features, o.anomaly_score or 0.0, o.terminal_id,
+            o.merchant_id, o.status in _BLOCKED, record.cell, kept(key, self.settings.negative_keep),
         )  # fmt: skip
         if self._waiting.add(entry) is not None:
             counters["events_evicted"] += 1
         counters["events_seen"] += 1
         if live:
-            vectors.append(vector)
+            # The trees ask what is usual: a share of the events says so too, once there are enough.
+            if entry.kept or counters["events_seen"] <= self.settings.observe_all_max:
+                vectors.append(features)
             self._changed = True
             if o.kind == "transaction":
                 self._indicators.update(o.terminal_id, o.merchant_id, o.event_time_ms)
@@ -250,7 +257,7 @@ class Learner:
             if entry.blocked:
                 counters["events_blocked_unlabelled"] += 1
                 return
-            if not kept(entry.key, self.settings.negative_keep):
+            if not entry.kept:
                 counters["goods_left_out"] += 1
                 return
             weight = 1.0 / self.settings.negative_keep
@@ -265,11 +272,11 @@ class Learner:
 
     def _learn(self, lessons: list[_Lesson], vectors: list[bytes]) -> None:
         if vectors:
-            self._model.observe_many(np.frombuffer(b"".join(vectors)).reshape(-1, SIZE))
+            self._model.observe_many(np.array([decode_features(vector) for vector in vectors]))
         if lessons:
             self._changed = True
             lessons.sort(key=lambda lesson: lesson[:3])
-            matrix = np.frombuffer(b"".join(lesson.entry.vector for lesson in lessons)).reshape(-1, SIZE)
+            matrix = np.array([decode_features(lesson.entry.features) for lesson in lessons])
             self._model.learn_many(matrix, [(it.entry.anomaly, it.fraud, it.weight) for it in lessons])
 
     def _publication_due(self, at_ms: int) -> bool:

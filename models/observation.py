@@ -5,11 +5,14 @@ from __future__ import annotations
 import msgspec
 from msgspec import Struct
 
-from features.catalogue import FEATURE_VERSION
+from features.catalogue import FEATURE_VERSION, SIZE
 from models.errors import LearnerError
 
 FRAUD_OUTCOMES = ("fraud_confirmed", "chargeback")
 GOOD_OUTCOMES = ("false_positive", "dispute_upheld")
+
+
+NO_FEATURES = msgspec.Raw()
 
 
 class Observation(Struct, kw_only=True, gc=False):
@@ -23,7 +26,8 @@ class Observation(Struct, kw_only=True, gc=False):
         Of the *input* record. Decisions repeat after a crash on a broker without transactions; the learner
         takes each input offset once.
     features, anomaly_score, fraud_probability, model_version
-        As they were when the event was scored; null where it was not.
+        As they were when the event was scored; null where it was not. `features` stay JSON: most vectors are never
+        learned from, see `decode_features`.
     outcome, about_event_id, typology
         Of `kind` outcome.
     status
@@ -37,7 +41,7 @@ class Observation(Struct, kw_only=True, gc=False):
     offset: int = -1
     event_id: str = ""
     customer_id: str | None = None
-    features: list[float] | None = None
+    features: msgspec.Raw = NO_FEATURES
     feature_version: int = FEATURE_VERSION
     anomaly_score: float | None = None
     fraud_probability: float | None = None
@@ -50,12 +54,18 @@ class Observation(Struct, kw_only=True, gc=False):
     status: str | None = None
 
     @property
+    def is_scored(self) -> bool:
+        """Whether it has a vector."""
+        return self.features is not NO_FEATURES
+
+    @property
     def is_tick(self) -> bool:
         """Whether this record moves stream time."""
         return self.kind == "tick" and self.disposition == "control"
 
 
 _decoder = msgspec.json.Decoder(Observation)
+_features_decoder = msgspec.json.Decoder(list[float])
 
 
 def decode_observation(data: bytes) -> Observation:
@@ -80,3 +90,30 @@ def decode_observation(data: bytes) -> Observation:
             f"expected a record of the decisions topic, found {data[:80]!r} ({error}): "
             "check that learner and workers are of the same release and nobody else writes to the topic"
         ) from error
+
+
+def decode_features(features: bytes | msgspec.Raw) -> list[float]:
+    """The vector of an observation, SIZE floats.
+
+    Raises
+    ------
+    LearnerError
+        When it is not a list of SIZE numbers.
+
+    Examples
+    --------
+    >>> len(decode_features(b"[" + b",".join([b"0.5"] * SIZE) + b"]")) == SIZE
+    True
+    """
+    try:
+        vector = _features_decoder.decode(features)
+    except msgspec.MsgspecError as error:
+        raise LearnerError(
+            f"expected {SIZE} features in a decision, found {bytes(features)[:80]!r} ({error})"
+        ) from error
+    if len(vector) != SIZE:
+        raise LearnerError(
+            f"expected {SIZE} features in a decision of feature version {FEATURE_VERSION}, found {len(vector)}: "
+            "check that learner and workers are of the same release"
+        )
+    return vector

@@ -7,7 +7,7 @@ fraud counts at the moment it became *known*, never earlier, so that a replay ca
 
 from __future__ import annotations
 
-from bisect import insort
+from bisect import bisect_left, bisect_right, insort
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -121,10 +121,12 @@ class _Place:
             self.txs.insert(at, 1)
 
     def forget(self, today: int) -> None:
-        keep = sum(1 for d in self.days if d <= today - FRAUD_DAYS)
-        del self.days[:keep], self.txs[:keep]
-        keep = sum(1 for ms in self.frauds if ms // DAY_MS <= today - FORGET_DAYS)
-        del self.frauds[:keep]
+        keep = bisect_right(self.days, today - FRAUD_DAYS)
+        if keep:
+            del self.days[:keep], self.txs[:keep]
+        keep = bisect_left(self.frauds, (today - FORGET_DAYS + 1) * DAY_MS)
+        if keep:
+            del self.frauds[:keep]
         if not self.frauds:
             self.fraud_ms, self.good = -1, 0
 
@@ -144,12 +146,14 @@ class _Place:
         for place, known_ms in enumerate(self.frauds):
             if not place or known_ms - self.frauds[place - 1] > SERIES_GAP_MS:
                 first = known_ms
+        days, txs, frauds = self.days, self.txs, self.frauds
+        since_7d, since_30d = bisect_right(days, today - TRAFFIC_DAYS), bisect_right(days, today - FRAUD_DAYS)
         return Counts(
-            sum(n for d, n in zip(self.days, self.txs, strict=True) if d > today - TRAFFIC_DAYS),
-            sum(n for d, n in zip(self.days, self.txs, strict=True) if d > today - FRAUD_DAYS),
-            sum(1 for ms in self.frauds if ms // DAY_MS > today - FRAUD_DAYS),
-            self.frauds[-1] if self.frauds else -1,
-            sum(1 for ms in self.frauds if ms // DAY_MS > today - TRAFFIC_DAYS),
+            sum(txs[since_7d:]),
+            sum(txs[since_30d:]),
+            len(frauds) - bisect_left(frauds, (today - FRAUD_DAYS + 1) * DAY_MS),
+            frauds[-1] if frauds else -1,
+            len(frauds) - bisect_left(frauds, (today - TRAFFIC_DAYS + 1) * DAY_MS),
             first,
             self.good,
         )

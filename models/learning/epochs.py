@@ -124,7 +124,7 @@ class Epochs:
             if end_ms > reached:
                 return
             epoch = self._pending.pop(end_ms)
-            epoch.records.sort(key=lambda record: record[:3])
+            epoch.records.sort()
             for record in epoch.records:
                 self._logs[record.partition].queued -= 1
             yield epoch

@@ -26,6 +26,8 @@ class LearnerSettings:
         Age up to which a later outcome still corrects.
     negative_keep
         Share of silently good events that are learned, each with weight ``1 / negative_keep``.
+    observe_all_max
+        The half-space trees see every event up to this many, then the share `negative_keep` only.
     waiting_max, entities_max, queue_max
         Bounds: events that wait, places of each sort, records queued per partition.
     """
@@ -35,6 +37,7 @@ class LearnerSettings:
     maturity_ms: int = 7 * DAY_MS
     retain_ms: int = 14 * DAY_MS
     negative_keep: float = 0.1
+    observe_all_max: int = 20_000
     waiting_max: int = 200_000
     entities_max: int = 200_000
     queue_max: int = 200_000

@@ -7,28 +7,34 @@ may know yet) nor fraud (a later outcome finds no event and is counted as unknow
 
 from __future__ import annotations
 
-import heapq
-from dataclasses import dataclass
+from msgspec import Struct
 
 from models.learning.epochs import Cell
 
 Key = tuple[str, str]
 
+# Events that mature together lie together: an hour of event time. Sorting what is taken is cheaper than a heap.
+_SHELF_MS = 3_600_000
 
-@dataclass(slots=True, eq=False)
-class Entry:
-    """One scored event. `label` is what is known, `learned` what the model was told; None is nothing yet."""
+
+class Entry(Struct, eq=False, gc=False):
+    """One scored event. `label` is what is known, `learned` what the model was told; None is nothing yet.
+
+    `features` are the vector as JSON, as it came: most are never learned from, and it is no larger than 48 numbers.
+    """
 
     key: Key
     partition: int
     offset: int
     event_time_ms: int
-    vector: bytes
+    features: bytes
     anomaly: float
     terminal_id: str | None
     merchant_id: str | None
     blocked: bool
     cell: Cell
+    # Whether it is among the silently good events that are learned; a pure function of the key.
+    kept: bool
     label: bool | None = None
     learned: bool | None = None
     matured: bool = False
@@ -50,11 +56,11 @@ class Waiting:
     def __init__(self, partitions: int, waiting_max: int) -> None:
         self.waiting_max = waiting_max
         self._entries: dict[Key, Entry] = {}
-        self._young: list[list[tuple[int, int, Entry]]] = [[] for _ in range(partitions)]
-        self._old: list[list[tuple[int, int, Entry]]] = [[] for _ in range(partitions)]
+        self._young = [_Shelves() for _ in range(partitions)]
+        self._old = [_Shelves() for _ in range(partitions)]
         # Offsets of evicted events which a reading from `resume` would meet again.
         self._evicted: list[dict[int, None]] = [{} for _ in range(partitions)]
-        # Heaps may hold entries that were evicted meanwhile; counted, so that they are swept in time.
+        # Shelves may hold entries that were evicted meanwhile; counted, so that they are swept in time.
         self._dead = 0
 
     def __len__(self) -> int:
@@ -71,7 +77,7 @@ class Waiting:
         if self._entries.pop(entry.key, None) is not None:
             self._dead += 1
         self._entries[entry.key] = entry
-        heapq.heappush(self._young[entry.partition], (entry.event_time_ms, entry.offset, entry))
+        self._young[entry.partition].put(entry)
         if len(self._entries) <= self.waiting_max:
             return None
         evicted = self._entries.pop(next(iter(self._entries)))
@@ -84,9 +90,11 @@ class Waiting:
     def mature(self, partition: int, before_ms: int) -> list[Entry]:
         """Events of a partition from before this event time, earliest first; each once, they stay for corrections."""
         entries = self._take(self._young[partition], before_ms)
+        old = self._old[partition]
         for entry in entries:
             entry.matured = True
-            heapq.heappush(self._old[partition], (entry.event_time_ms, entry.offset, entry))
+            old.put(entry)
+        entries.sort(key=_place)
         return entries
 
     def expire(self, partition: int, before_ms: int) -> int:
@@ -115,10 +123,9 @@ class Waiting:
         """Refuse these offsets from now on."""
         self._evicted = [dict.fromkeys(of_partition) for of_partition in offsets]
 
-    def _take(self, heap: list[tuple[int, int, Entry]], before_ms: int) -> list[Entry]:
+    def _take(self, shelves: _Shelves, before_ms: int) -> list[Entry]:
         taken = []
-        while heap and heap[0][0] < before_ms:
-            entry = heapq.heappop(heap)[2]
+        for entry in shelves.take(before_ms):
             if self._entries.get(entry.key) is entry:
                 taken.append(entry)
             else:
@@ -126,9 +133,49 @@ class Waiting:
         return taken
 
     def _sweep(self) -> None:
-        for heaps in (self._young, self._old):
-            for place, heap in enumerate(heaps):
-                heaps[place] = [item for item in heap if self._entries.get(item[2].key) is item[2]]
-                heapq.heapify(heaps[place])
+        for shelves in (*self._young, *self._old):
+            shelves.keep(self._entries)
         self._dead = 0
         self.resume([Cell(max(evicted, default=-1) + 1, -1, -1) for evicted in self._evicted])
+
+
+class _Shelves:
+    # Entries by the hour of their event time.
+    __slots__ = ("_shelves",)
+
+    def __init__(self) -> None:
+        self._shelves: dict[int, list[Entry]] = {}
+
+    def put(self, entry: Entry) -> None:
+        number = entry.event_time_ms // _SHELF_MS
+        shelf = self._shelves.get(number)
+        if shelf is None:
+            self._shelves[number] = [entry]
+        else:
+            shelf.append(entry)
+
+    def take(self, before_ms: int) -> list[Entry]:
+        """What is from before this event time, in no order."""
+        taken: list[Entry] = []
+        for number in [number for number in self._shelves if number * _SHELF_MS < before_ms]:
+            shelf = self._shelves.pop(number)
+            if (number + 1) * _SHELF_MS > before_ms:
+                rest = [entry for entry in shelf if entry.event_time_ms >= before_ms]
+                if rest:
+                    self._shelves[number] = rest
+                shelf = [entry for entry in shelf if entry.event_time_ms < before_ms]
+            taken += shelf
+        return taken
+
+    def keep(self, entries: dict[Key, Entry]) -> None:
+        """Forget what is not among these any more."""
+        for number, shelf in list(self._shelves.items()):
+            rest = [entry for entry in shelf if entries.get(entry.key) is entry]
+            if rest:
+                self._shelves[number] = rest
+            else:
+                del self._shelves[number]
+
+
+def _place(entry: Entry) -> tuple[int, int]:
+    return entry.event_time_ms, entry.offset

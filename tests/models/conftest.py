@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 
+import msgspec
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -34,6 +35,11 @@ def random_vectors(n: int, seed: int) -> NDArray[np.float64]:
     return np.ascontiguousarray(np.array(columns).T)
 
 
+def as_json(vector: list[float]) -> msgspec.Raw:
+    """A vector as a decisions record carries it."""
+    return msgspec.Raw(msgspec.json.encode(vector))
+
+
 class _Log:
     """One partition's decisions log being written; input offsets are the places in it."""
 
@@ -61,7 +67,8 @@ def random_logs(partitions: int, seed: int, hours: int = 60, per_hour: int = 4) 
                 event_id, customer = f"e{hour}-{n}", f"c{partition}-{rng.randrange(5)}"
                 log.add(
                     rng.choice(["decision", "decision", "decision", "late", "duplicate"]), "transaction", at_ms,
-                    event_id=event_id, customer_id=customer, features=[float(rng.randrange(6)) for _ in range(SIZE)],
+                    event_id=event_id, customer_id=customer,
+                    features=as_json([float(rng.randrange(6)) for _ in range(SIZE)]),
                     anomaly_score=rng.random(), terminal_id=f"t{rng.randrange(4)}", merchant_id=f"m{rng.randrange(3)}",
                     status=rng.choice([None, "approved", "declined"]),
                 )  # fmt: skip

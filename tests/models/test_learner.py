@@ -12,7 +12,7 @@ from models.errors import CheckpointError, LearnerError
 from models.learner import Learner, LearnerSettings, kept
 from models.observation import Observation
 from models.snapshot import Snapshot, pack
-from tests.models.conftest import DAY_MS, HOUR_MS, KEY, random_logs
+from tests.models.conftest import DAY_MS, HOUR_MS, KEY, as_json, random_logs
 
 # Short ages, so that sixty hours see maturity, correction, expiry and eviction.
 QUICK = LearnerSettings(
@@ -117,7 +117,12 @@ class Bench:
         self.offset += 1
 
     def event(self, event_id: str, at_ms: int, customer: str = "c", **fields: object) -> None:
-        rest = {"features": [1.0] * SIZE, "anomaly_score": 0.5, "terminal_id": "t", "merchant_id": "m"} | fields
+        rest = {
+            "features": as_json([1.0] * SIZE),
+            "anomaly_score": 0.5,
+            "terminal_id": "t",
+            "merchant_id": "m",
+        } | fields
         self.put("decision", "transaction", at_ms, event_id=event_id, customer_id=customer, **rest)
 
     def outcome(self, about: str, outcome: str, at_ms: int, customer: str = "c") -> None:
@@ -226,7 +231,7 @@ def test_an_evicted_event_teaches_nothing() -> None:
 def test_the_vector_learned_is_the_recorded_one() -> None:
     a, b = Bench(), Bench()
     for bench, value in ((a, 1.0), (b, 2.0)):
-        bench.event("e", HOUR_MS, features=[value] * SIZE)
+        bench.event("e", HOUR_MS, features=as_json([value] * SIZE))
         bench.outcome("e", "fraud_confirmed", DAY_MS)
     (first,), (second,) = a.tick(8 * DAY_MS), b.tick(8 * DAY_MS)
     assert not np.array_equal(first.fraud.weights, second.fraud.weights)
@@ -259,7 +264,7 @@ def test_records_that_repeat_are_taken_once() -> None:
     bench.event("e", HOUR_MS)
     again = Observation(
         disposition="decision", kind="transaction", event_time_ms=HOUR_MS, partition=0, offset=0, event_id="e",
-        customer_id="c", features=[1.0] * SIZE,
+        customer_id="c", features=as_json([1.0] * SIZE),
     )  # fmt: skip
     bench.learner.observe(0, 0, again)
     bench.learner.observe(0, 1, again)
@@ -282,7 +287,7 @@ def test_the_queue_is_bounded_and_says_what_to_do() -> None:
 
 def test_vectors_of_another_catalogue_are_counted_not_learned() -> None:
     bench = Bench()
-    bench.event("short", HOUR_MS, features=[1.0])
+    bench.event("short", HOUR_MS, features=as_json([1.0]))
     bench.event("old", HOUR_MS, feature_version=0)
     bench.tick(DAY_MS)
     assert (bench.stat("events_of_other_features"), bench.stat("events_seen")) == (2, 0)
