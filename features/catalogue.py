@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-FEATURE_VERSION = 2
+FEATURE_VERSION = 3
 
 Shape = Literal["linear", "log1p", "flag", "excess"]
 

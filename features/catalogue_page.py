@@ -38,7 +38,7 @@ order are added to their own bucket; older ones are `late` and not applied.
 _SPANS: tuple[tuple[str, Span, str], ...] = (
     ("1h", HOUR, "5 min"),
     ("1d", DAY, "1 h"),
-    ("7d", WEEK, "6 h"),
+    ("7d", WEEK, "1 d"),
     ("30d", MONTH, "1 d"),
 )
 

@@ -40,7 +40,7 @@ from features.row import (
     meet,
     vote,
 )
-from features.windows import DAY, HOUR, MONTH, WEEK, add, advance, count_of
+from features.windows import DAY, HOUR, MONTH, WEEK, add, advance, count_of, since
 
 LATE_MAX_MS = 86_400_000
 BASELINE_WEIGHT_MIN = 3.0
@@ -183,7 +183,7 @@ def _spend(row: HotRow, tx: Transaction, shared: SharedLookup) -> list[float] | 
             vote(row, name)
 
     oldest_1h, oldest_1d, oldest_7d = now // _H_MS - _H_BACK, now // _D_MS - _D_BACK, now // _W_MS - _W_BACK
-    spent_1h, spent_1d, spent_7d, novel = row.spent_1h, row.spent_1d, row.spent_7d, row.novel_7d
+    spent_1h, spent_1d, novel = row.spent_1h, row.spent_1d, row.novel_7d
     hour = at // _D_MS
     night = hour % 24 < 6
     advance(novel, oldest_7d)
@@ -191,7 +191,6 @@ def _spend(row: HotRow, tx: Transaction, shared: SharedLookup) -> list[float] | 
     if approved:
         add(spent_1h, at // _H_MS, oldest_1h, 1, amount)
         add(spent_1d, hour, oldest_1d, 1, amount)
-        add(spent_7d, at // _W_MS, oldest_7d, 1, amount)
         add(spent_30d, at // _M_MS, oldest_30d, 1, amount)
         novelty, is_unusual = int(merchant_new + terminal_new), int(z > UNUSUAL_Z)
         if novelty or is_unusual:
@@ -205,11 +204,11 @@ def _spend(row: HotRow, tx: Transaction, shared: SharedLookup) -> list[float] | 
         add(row.declined_1d, hour, oldest_1d, 1, 0)
         advance(spent_1h, oldest_1h)
         advance(spent_1d, oldest_1d)
-        advance(spent_7d, oldest_7d)
     count_1h, sum_1h = (spent_1h[2], spent_1h[3]) if spent_1h else (0, 0)
     count_1d, sum_1d = (spent_1d[2], spent_1d[3]) if spent_1d else (0, 0)
-    count_7d, sum_7d = (spent_7d[2], spent_7d[3]) if spent_7d else (0, 0)
     count_30d, sum_30d = (spent_30d[2], spent_30d[3]) if spent_30d else (0, 0)
+    # Both are kept by the day, so the week is the newest part of the month.
+    count_7d, sum_7d = since(spent_30d, oldest_7d)
 
     tenure = (now - row.first_seen_ms) / _DAY_MS
     days = 30.0 if tenure > 30.0 else max(1.0, tenure)

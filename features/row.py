@@ -45,7 +45,6 @@ class HotRow(msgspec.Struct, array_like=True, gc=False):
     fraud_ms: int = -1
     spent_1h: list[int] = []
     spent_1d: list[int] = []
-    spent_7d: list[int] = []
     spent_30d: list[int] = []
     declined_1d: list[int] = []
     login_failed_1d: list[int] = []

@@ -48,7 +48,7 @@ class Span:
 
 HOUR = Span(_HOUR_MS, 5 * _MINUTE_MS)
 DAY = Span(_DAY_MS, _HOUR_MS)
-WEEK = Span(7 * _DAY_MS, 6 * _HOUR_MS)
+WEEK = Span(7 * _DAY_MS, _DAY_MS)
 MONTH = Span(30 * _DAY_MS, _DAY_MS)
 
 
@@ -114,6 +114,25 @@ def count_of(window: list[int], oldest: int) -> int:
     if window and window[0] < oldest:
         _drop(window, oldest)
     return window[2] if window else 0
+
+
+def since(window: list[int], oldest: int) -> tuple[int, int]:
+    """(count, amount) of the buckets from `oldest` on, of a window that keeps older ones too; O(their number).
+
+    Examples
+    --------
+    >>> since([3, 6, 7, 28, 0, 2, 8, 2, 1, 9, 4, 4, 11], oldest=5)
+    (5, 20)
+    """
+    count = amount = 0
+    if window:
+        here, place = window[0] + window[1], len(window) - 3
+        while here >= oldest and place >= _HEAD:
+            count += window[place + 1]
+            amount += window[place + 2]
+            here -= window[place]
+            place -= 3
+    return count, amount
 
 
 def _drop(window: list[int], oldest: int) -> None:

@@ -19,6 +19,7 @@ from features.catalogue import FEATURE_VERSION
 from features.errors import EventError
 from features.events import Control, Event, Indicator, Outcome, Tick, Transaction
 from features.events import encode as event_json
+from features.kinds import ALL_KINDS
 from models.compiled import CONTRIBUTION_NAMES
 from streams.rows import PartitionMeta
 
@@ -122,6 +123,23 @@ def passed(
     return event.customer_id.encode(), encode(decision)
 
 
+def noted(meta: PartitionMeta, event: Event, offset: int) -> Item:
+    """`decided` for an event that is not scored and moved nothing."""
+    customer_id = event.customer_id
+    decision = Decision(
+        disposition="decision",
+        kind=_kinds[type(event)],
+        event_id=event.event_id,
+        customer_id=customer_id,
+        event_time_ms=event.event_time_ms,
+        partition=meta.partition,
+        offset=offset,
+        model_version=meta.model_version,
+        policy_version=meta.policy_version,
+    )
+    return customer_id.encode(), encode(decision)
+
+
 def controlled(meta: PartitionMeta, control: Control, offset: int | None) -> Item:
     """Record of a control: at its own offset, or put in by the partition's owner after the applied one."""
     decision = Decision(
@@ -148,9 +166,12 @@ def dead_letter(
     return record.key, record.value, [*record.headers, *reason]
 
 
+_kinds = {kind: str(kind.__struct_config__.tag) for kind in ALL_KINDS}
+
+
 def kind_of(event: Event | Control) -> str:
     """The `kind` of an event's JSON."""
-    return str(type(event).__struct_config__.tag)
+    return _kinds[type(event)]
 
 
 def transaction_fields(event: Transaction) -> dict[str, Any]:

@@ -49,6 +49,7 @@ from streams.dispositions import (
     dead_letter,
     decided,
     level_of,
+    noted,
     outcome_fields,
     passed,
     top_reasons,
@@ -71,6 +72,8 @@ class Library(Protocol):
 
 # Steps settled at once: scoring's fixed price is spread over them, and what they hold still lies in the cache.
 _SETTLE = 128
+# Without a vector these may still move the risk state, or have more to say than that they were noted.
+_MOVE_RISK = frozenset((Transaction, Outcome, ActionResult, Tick))
 _pack_vector = struct.Struct(f"{SIZE}d").pack
 
 
@@ -327,19 +330,25 @@ class Engine:
         self._vectors.clear()
 
     def _pass(self, step: _Step, probability: list[float], anomaly: list[float], out: Output) -> bool:
-        """Most events: a transaction that moves nothing. Says its decision; False when there is more to it."""
-        event, row, place = step.event, step.row, step.place
+        """Most events move nothing: say their decision and be done; False when there may be more to it."""
+        event, row, place, meta = step.event, step.row, step.place, self.meta
         risk = row.risk
-        if place < 0 or risk.actions or step.signals or step.standing is not None or step.facility is not None:
+        if risk.actions or step.signals or step.standing is not None or step.facility is not None:
             return False
-        assert isinstance(event, Transaction)  # noqa: S101  # only these are scored
-        assert step.vector is not None  # noqa: S101  # it has a place
-        if not self._assessor.is_quiet(risk, event.card_id or None, step.vector, probability[place], anomaly[place]):
+        kind = type(event)
+        if kind is Transaction and step.vector is not None:
+            quiet = self._assessor.is_quiet
+            if not quiet(risk, event.card_id or None, step.vector, probability[place], anomaly[place]):  # type: ignore[union-attr]  # a transaction
+                return False
+            item = passed(meta, event, step.offset, step.vector, probability[place], anomaly[place])  # type: ignore[arg-type]  # the same
+        elif kind in _MOVE_RISK:
             return False
+        else:
+            item = noted(meta, event, step.offset)  # type: ignore[arg-type]  # no tick
         if row.credit_due_ms != row.due_ms:
             row.due_ms = row.credit_due_ms
             self.rows.due_changed(step.customer_id, row)
-        out.decisions.append(passed(self.meta, event, step.offset, step.vector, probability[place], anomaly[place]))
+        out.decisions.append(item)
         return True
 
     def _shift(

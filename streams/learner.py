@@ -25,6 +25,7 @@ from models.snapshot import CHUNK_BYTES_MAX, Snapshot, pack
 from streams.bulletin import CHECKPOINT_KEY, SNAPSHOT_KEY
 from streams.commit import Item, PartitionLog
 from streams.errors import BrokerError
+from streams.memory import avoid_long_pauses
 from streams.settings import Settings
 from streams.worker import say
 
@@ -101,6 +102,7 @@ class LearnerProcess:
                 for tp in tps:
                     if start.get(tp.partition):
                         consumer.seek(tp, start[tp.partition])
+                avoid_long_pauses()
                 say("learner ready", **self.learner.stats())
                 while not self._stopping.is_set() and self._elected.is_set():
                     if polling.done():

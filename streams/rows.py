@@ -14,7 +14,7 @@ from alerts.state import RiskState
 from features.errors import RowError
 from features.row import CreditRow, HotRow
 
-ROW_VERSION = 1
+ROW_VERSION = 2
 # Not UTF-8, so that no customer_id can be the same key.
 META_KEY = b"\xffmeta"
 

@@ -10,7 +10,7 @@ from math import log1p, sqrt
 from features.events import ActionResult, DeviceChange, Event, Login, Outcome, PayeeAdded, Transaction
 
 MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
-WINDOWS = {"1h": (HOUR, 5 * MINUTE), "1d": (DAY, HOUR), "7d": (7 * DAY, 6 * HOUR), "30d": (30 * DAY, DAY)}
+WINDOWS = {"1h": (HOUR, 5 * MINUTE), "1d": (DAY, HOUR), "7d": (7 * DAY, DAY), "30d": (30 * DAY, DAY)}
 
 
 def inside(t: int, now: int, window: str) -> bool:

@@ -12,7 +12,9 @@ from streams import memory
 
 @pytest.fixture(autouse=True)
 def _usual_collector() -> Iterator[None]:
+    usual = gc.get_threshold()
     yield
+    gc.set_threshold(*usual)
     gc.callbacks[:] = [callback for callback in gc.callbacks if callback.__module__ != memory.__name__]
     gc.unfreeze()
 
@@ -50,3 +52,15 @@ def test_cycles_made_since_are_still_collected() -> None:
     cycle.append(cycle)
     del cycle
     assert gc.collect() >= 1
+
+
+def test_a_batch_of_ten_thousand_things_is_not_looked_through() -> None:
+    memory.avoid_long_pauses()
+    looked: list[str] = []
+    gc.callbacks.append(lambda phase, _info: looked.append(phase))
+    try:
+        batch = [[n] for n in range(10_000)]
+        assert looked == []
+        del batch
+    finally:
+        gc.callbacks.pop()
