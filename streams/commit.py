@@ -3,10 +3,14 @@
 Per input partition one producer under its own transactional id. Starting it fences whoever owned the
 partition before and aborts what that owner left open; from then on nobody else's words count.
 
-With transactions: begin, send outputs and rows, await all acknowledgements in one round, add the input
-offset, commit. Without (the embedded broker): the same records with acks=all, awaited in the order
-switch, outputs, rows, so that after a crash a row is never ahead of what was said. That is for
-development: a batch cut in half is said twice, with the same ids.
+With transactions: begin, send outputs and rows, await all acknowledgements in one round, commit. The input
+offset is in there as part of the partition's own row; the group's committed offset, which Faust moves on once
+a second, may lag behind it and only says where reading begins
+(docs/decisions/0008-input-offset-in-the-partitions-row.md).
+
+Without (the embedded broker): the same records with acks=all, awaited in the order switch, outputs, rows, so
+that after a crash a row is never ahead of what was said. That is for development: a batch cut in half is said
+twice, with the same ids.
 """
 
 from __future__ import annotations
@@ -16,7 +20,7 @@ from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
 from typing import Any
 
-from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from aiokafka.producer import sender
 
@@ -63,7 +67,7 @@ class PartitionLog:
             linger_ms=0,
             max_batch_size=_BATCH_BYTES,
             max_request_size=2 * _BATCH_BYTES,
-            # Apache Kafka refuses a small transaction's records or offsets now and then (one in thirty here) while it
+            # Apache Kafka refuses a small transaction's records now and then (one in thirty here) while it
             # still verifies what went before; the client's usual 100 ms until it tries again would be our p99.
             retry_backoff_ms=_RETRY_MS,
             request_timeout_ms=int(settings.request_timeout_s * 1000),
@@ -92,9 +96,7 @@ class PartitionLog:
         # A fenced or cut-off producer cannot say goodbye: nothing of it counts any more.
         await asyncio.wait({asyncio.ensure_future(self._producer.stop())}, timeout=timeout_s)
 
-    async def commit(
-        self, partition: int, output: Output, next_offset: int | None, extra: Sequence[tuple[str, Item]] = ()
-    ) -> int | None:
+    async def commit(self, partition: int, output: Output, extra: Sequence[tuple[str, Item]] = ()) -> int | None:
         """Make one batch's output durable; returns only when it is.
 
         Parameters
@@ -103,8 +105,6 @@ class PartitionLog:
             Input partition, and so output partition.
         output
             What the engine said.
-        next_offset
-            Input offset to resume at; None when the batch held no input.
         extra
             (topic, item) pairs that go along (the watermark).
 
@@ -121,13 +121,11 @@ class PartitionLog:
         timeout_s = self.settings.request_timeout_s
         async with self.lock:
             if self.transactional:
-                return await asyncio.wait_for(
-                    self._commit_transaction(partition, output, next_offset, extra), timeout_s
-                )
+                return await asyncio.wait_for(self._commit_transaction(partition, output, extra), timeout_s)
             return await asyncio.wait_for(self._commit_in_order(partition, output, extra), timeout_s)
 
     async def _commit_transaction(
-        self, partition: int, output: Output, next_offset: int | None, extra: Sequence[tuple[str, Item]]
+        self, partition: int, output: Output, extra: Sequence[tuple[str, Item]]
     ) -> int | None:
         producer = self._producer
         await producer.begin_transaction()
@@ -137,11 +135,6 @@ class PartitionLog:
             pending += await self._send(topic, partition, (item,))
         # Every one of them: a batch that failed does not fail the transaction by itself.
         await asyncio.gather(*rows, *pending)
-        # One after the other: the broker verifies records and offsets with its transaction coordinator, and when
-        # both are under way for one producer it refuses the second, which costs the client's retry of 100 ms.
-        if next_offset is not None:
-            source = TopicPartition(self.settings.topic_events, partition)
-            await producer.send_offsets_to_transaction({source: next_offset}, self.settings.topic_prefix)
         await producer.commit_transaction()
         return _position(rows, output)
 

@@ -172,7 +172,8 @@ def build_app(settings: Settings, handle: Callable[[int, Chunk], Awaitable[None]
     )
     topic = app.topic(settings.topic_events, value_type=bytes, value_serializer="raw", key_serializer="raw")
 
-    @app.agent(topic, name="riskshift")
+    # One actor a partition: while one awaits its commit, another works.
+    @app.agent(topic, name="riskshift", isolated_partitions=True)
     async def consume(stream: Any) -> None:
         async for event in stream.events():
             await handle(event.message.partition, event.message.value)

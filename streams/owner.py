@@ -191,12 +191,11 @@ class Owner:
         controls, world_offset = self.controls()
         if controls and records and not self.estate.fenced:
             # Without transactions a switch must be durable before the first decision made under it.
-            await self._commit(self.engine.process((), controls, world_offset), None)
+            await self._commit(self.engine.process((), controls, world_offset))
             controls, world_offset = [], None
-        output = self.engine.process(records, controls, world_offset)
-        await self._commit(output, records[-1].offset + 1 if records else None)
+        await self._commit(self.engine.process(records, controls, world_offset))
 
-    async def _commit(self, output: Output, next_offset: int | None) -> None:
+    async def _commit(self, output: Output) -> None:
         estate, meta = self.estate, self.engine.meta
         now_s = estate.now_s()
         extra: list[tuple[str, Item]] = []
@@ -205,7 +204,7 @@ class Owner:
             self._watermark_said_s = now_s
             mark = json.dumps({"partition": meta.partition, "watermark_ms": meta.watermark_ms}).encode()
             extra.append((estate.settings.topic_watermarks, (str(meta.partition).encode(), mark, ())))
-        position = await self._log.commit(meta.partition, output, next_offset, extra)
+        position = await self._log.commit(meta.partition, output, extra)
         if position is not None:
             self._rows.commit(list(output.rows.items()), position)
 

@@ -21,8 +21,7 @@ POINTS: Final = (
     "after_begin",
     "rows_sent",  # handed to the client, not acknowledged; alerts and decisions not even that
     "said_sent",  # everything handed to the client
-    "all_acknowledged",  # the broker has all records, not the input offset
-    "offsets_added",  # the input offset too, nothing committed
+    "all_acknowledged",  # the broker has all records, nothing is committed
     "commit_under_way",  # the commit is asked for, its answer not awaited
     "committed_not_local",  # durable, the local rows do not know
     "local_not_acked",  # durable everywhere, Faust has not been told

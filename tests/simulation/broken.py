@@ -37,14 +37,15 @@ class OffsetsFirst(PartitionLog):
     """Input offsets in a transaction of their own, before the state. A crash between them, and the batch is lost."""
 
     async def _commit_transaction(
-        self, partition: int, output: Output, next_offset: int | None, extra: Sequence[tuple[str, Item]]
+        self, partition: int, output: Output, extra: Sequence[tuple[str, Item]]
     ) -> int | None:
-        if next_offset is not None:
+        if output.events:
+            next_offset = unpack_meta(output.rows[META_KEY]).applied_offset + 1
             await self._producer.begin_transaction()
             source = TopicPartition(self.settings.topic_events, partition)
             await self._producer.send_offsets_to_transaction({source: next_offset}, self.settings.topic_prefix)
             await self._producer.commit_transaction()
-        return await super()._commit_transaction(partition, output, None, extra)
+        return await super()._commit_transaction(partition, output, extra)
 
 
 class Unfenced(PartitionLog):

@@ -264,7 +264,7 @@ class Member:
             self._ackable.set()
 
     async def _acknowledge(self) -> None:
-        # Faust's own commits, now and then, of what was acked; with transactions they come on top of ours.
+        # Faust's own commits, now and then, of what was acked: they lag behind the rows and never lead them.
         world = self.world
         while True:
             await asyncio.sleep(1.0)
