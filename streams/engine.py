@@ -170,6 +170,7 @@ class Engine:
         if world_offset is not None:
             self.meta.world_offset = world_offset
         applied = self.meta.applied_offset
+        self.rows.expect(record.key for record in records)
         for record in records:
             if record.offset > applied:
                 self._take(record, out)
@@ -333,8 +334,13 @@ class Engine:
         """Most events move nothing: say their decision and be done; False when there may be more to it."""
         event, row, place, meta = step.event, step.row, step.place, self.meta
         risk = row.risk
-        if risk.actions or step.signals or step.standing is not None or step.facility is not None:
+        if step.signals or step.standing is not None or step.facility is not None:
             return False
+        risk_due = -1
+        if risk.actions:
+            risk_due = _or_never(risk_next_due(risk))
+            if 0 <= risk_due <= event.event_time_ms:
+                return False
         kind = type(event)
         if kind is Transaction and step.vector is not None:
             quiet = self._assessor.is_quiet
@@ -345,8 +351,9 @@ class Engine:
             return False
         else:
             item = noted(meta, event, step.offset)  # type: ignore[arg-type]  # no tick
-        if row.credit_due_ms != row.due_ms:
-            row.due_ms = row.credit_due_ms
+        due_ms = row.credit_due_ms if risk_due < 0 else _earliest(row.credit_due_ms, risk_due)
+        if due_ms != row.due_ms:
+            row.due_ms = due_ms
             self.rows.due_changed(step.customer_id, row)
         out.decisions.append(item)
         return True

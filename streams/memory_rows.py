@@ -15,6 +15,9 @@ class Rows(Protocol):
     def get(self, customer_id: str) -> CustomerRow | None:
         """The row, or None for a customer never seen."""
 
+    def expect(self, keys: Iterable[bytes | None]) -> None:
+        """These customers (record keys, not checked) are asked for next: a store may read them together."""
+
     def create(self, customer_id: str) -> CustomerRow:
         """An empty row for a customer never seen."""
 
@@ -41,6 +44,9 @@ class MemoryRows:
     def get(self, customer_id: str) -> CustomerRow | None:
         """The row, or None for a customer never seen."""
         return self._rows.get(customer_id)
+
+    def expect(self, keys: Iterable[bytes | None]) -> None:
+        """Nothing to do: all are here."""
 
     def __getitem__(self, customer_id: str) -> CustomerRow:
         return self._rows[customer_id]
