@@ -38,8 +38,8 @@ async def load(stack: Stack, events: int, seed: int) -> dict[str, Any]:
     return {"events": sent.sent, "bytes_per_event": round(sent.bytes / sent.sent), "loading_seconds": sent.seconds}
 
 
-async def work_off(stack: Stack, events: int) -> dict[str, Any]:
-    """Follow the group's committed offsets until all is done."""
+async def work_off(stack: Stack, events: int, began_cpu_s: dict[str, float] | None = None) -> dict[str, Any]:
+    """Follow the group's committed offsets until all is done; `began_cpu_s` is given the CPU of each process before."""
     settings = stack.settings
     consumer = AIOKafkaConsumer(
         bootstrap_servers=settings.broker, group_id=settings.topic_prefix, enable_auto_commit=False
@@ -49,6 +49,8 @@ async def work_off(stack: Stack, events: int) -> dict[str, Any]:
     await asyncio.to_thread(stack.start)
     began, ended = stack.when("ready"), 0.0
     cpu = stack.cpu_s()
+    if began_cpu_s is not None:
+        began_cpu_s |= cpu
     try:
         await consumer.start()
         consumer.assign(places)

@@ -14,6 +14,7 @@ Everything else is Faust as it is. Why batches: docs/decisions/0002-batches-thro
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any
 
@@ -67,10 +68,33 @@ class BatchScheduler(DefaultSchedulingStrategy):
 
     def __init__(self) -> None:
         self._yielded: dict[TP, int] = {}
+        # Chunks on their way to the agent, per partition, oldest first.
+        self._under_way: dict[int, deque[Chunk]] = {}
 
     def forget(self) -> None:
         """Start anew: positions were set by a seek, the next chunk follows none."""
         self._yielded.clear()
+        self._under_way.clear()
+
+    def gather(self, partition: int, chunk: Chunk) -> Chunk:
+        """A chunk that has arrived, with those waiting behind it, up to `batch_max` records; those are left empty.
+
+        Under load a fetch brings a few records at a time, and as many commits would be one behind the other. An
+        emptied chunk is acked when its turn comes: after the commit of the batch that took its records.
+        """
+        waiting = self._under_way.get(partition)
+        if not chunk or not waiting or all(other is not chunk for other in waiting):
+            return chunk
+        # What lies before it was dropped by Faust on the way; it is fetched again.
+        while waiting.popleft() is not chunk:
+            pass
+        while waiting and len(chunk) + len(waiting[0]) <= self.batch_max:
+            if waiting[0].previous != chunk[-1].offset:
+                break
+            following = waiting.popleft()
+            chunk.extend(following)
+            following.clear()
+        return chunk
 
     def iterate(self, records: Mapping[TP, list[Any]]) -> Iterator[tuple[TP, Any]]:
         """(partition, batch or record) pairs of one fetch."""
@@ -85,6 +109,7 @@ class BatchScheduler(DefaultSchedulingStrategy):
             for tp, chunk in ours.items():
                 batch = Batch(Chunk(chunk[start : start + self.batch_max], self._yielded.get(tp)))
                 self._yielded[tp] = batch.offset
+                self._under_way.setdefault(tp.partition, deque()).append(batch.value)
                 yield tp, batch
             start += self.batch_max
         if rest:
@@ -176,7 +201,10 @@ def build_app(settings: Settings, handle: Callable[[int, Chunk], Awaitable[None]
     @app.agent(topic, name="riskshift", isolated_partitions=True)
     async def consume(stream: Any) -> None:
         async for event in stream.events():
-            await handle(event.message.partition, event.message.value)
+            partition = event.message.partition
+            chunk = app.consumer.scheduler.gather(partition, event.message.value)
+            if chunk:
+                await handle(partition, chunk)
 
     return app
 

@@ -9,6 +9,7 @@ from importlib.metadata import version
 import faust
 import pytest
 from aiokafka.producer import sender
+from faust.agents.agent import Agent
 from faust.transport.conductor import Conductor
 from faust.transport.consumer import Consumer
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
@@ -24,6 +25,8 @@ REVIEWED = {
     "consumer.getmany": (Consumer.getmany, "4b168d84882a70d6"),
     "consumer.perform_seek": (Consumer.perform_seek, "0e8c130ff4b0afd8"),
     "consumer._drain_messages": (Consumer._drain_messages, "44a2500309e83c63"),
+    "agent.on_isolated_partitions_revoked": (Agent.on_isolated_partitions_revoked, "9d885349957972ab"),
+    "agent._assign_isolated_partition": (Agent._assign_isolated_partition, "6f805da7af64ed8f"),
     "thread._create_worker_consumer": (AIOKafkaConsumerThread._create_worker_consumer, "c2701bfc3e6f6cad"),
     "worker._schedule_shutdown": (Worker._schedule_shutdown, "1a6a5dfc88c2298b"),
     "worker.stop_and_shutdown": (Worker.stop_and_shutdown, "bf1608cc301123cf"),
