@@ -1,7 +1,7 @@
 # One-liners; `.ci/run` calls the same ones as the README. Each target sets up what it needs and prints its time.
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-kafka test-faults simulate bench-latency lint docs-check clean
+.PHONY: help setup run test test-kafka test-faults simulate bench bench-latency lint docs-check clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -19,6 +19,7 @@ help:
 	@echo "make test-kafka  integration tests against Apache Kafka (needs Java 17 and Maven)"
 	@echo "make test-faults breaks a real deployment on Apache Kafka, three minutes; FULL=1: all of it, half an hour"
 	@echo "make simulate    10,000 seeds of the simulated commit protocol (seven minutes)"
+	@echo "make bench       all figures of docs/performance.md, into benchmarks/results; ends with one JSON line (20 minutes)"
 	@echo "make bench-latency  event to alert on both brokers, into benchmarks/results (five minutes; as test-kafka)"
 	@echo "make lint        ruff and mypy"
 	@echo "make docs-check  examples in docstrings"
@@ -64,6 +65,12 @@ $(KAFKA_LIBS)/.ready: tests/brokers/pom.xml
 
 simulate: setup
 	$(call timed,simulate,$(BIN)/python -m benchmarks.simulation)
+
+# Quick: fewer rounds and shorter holds, for a look (six minutes). With java and mvn on Apache Kafka, else on the embedded broker.
+bench: setup
+	@$(PIP) -e '.[dev,bench]'
+	@if command -v mvn >/dev/null && command -v java >/dev/null; then $(MAKE) --no-print-directory $(KAFKA_LIBS)/.ready; fi
+	@$(BIN)/python -m benchmarks $(if $(QUICK),--quick)
 
 bench-latency: setup $(KAFKA_LIBS)/.ready
 	$(call timed,bench-latency,for broker in tansu kafka; do $(BIN)/python -m benchmarks.latency --broker $$broker; done)

@@ -185,7 +185,7 @@ async def measure(args: argparse.Namespace, stack: Stack) -> dict[str, Any]:
             await feed.send(producer, half, _WARM_S, False, counts, counts[0])
             gc.collect()
             gc.disable()
-            share, cpu, before = Share.now(), stack.cpu_s(), counts[0]
+            share, cpu, before, began = Share.now(), stack.cpu_s(), counts[0], time.monotonic()
             intended, lags = await feed.send(producer, half, args.hold, True, counts, before)
             use, cpu_after = Share.now().since(share), stack.cpu_s()
             gc.enable()
@@ -202,6 +202,7 @@ async def measure(args: argparse.Namespace, stack: Stack) -> dict[str, Any]:
         "half_per_s": round(half),
         "hold_s": args.hold,
         "tried": tried,
+        "pauses_over_250_ms": stack.pauses(began),
         "lag_events_median": sorted(lags)[len(lags) // 2],
         "machine_use": use,
         "cpu_us_per_event": {

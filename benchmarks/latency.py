@@ -218,6 +218,7 @@ async def measure(args: argparse.Namespace, stack: Stack) -> dict[str, Any]:
         "seconds": round(seconds, 1),
         "machine_use": share_after,
         "cpu_us_per_event": {name: round((cpu_after[name] - cpu[name]) / len(times) * 1e6) for name in cpu},
+        "pauses_over_250_ms": stack.pauses(began),
         "snapshots": stack.snapshots(),
     }
 

@@ -2,7 +2,8 @@
 
 In every round, one right after the other: the engine alone, in this process, over a simulated town's events in
 batches of a thousand; then the same events from a preloaded topic through one real worker with its learner, to the
-last committed decision and the last lesson. CPU is of all threads of both processes. Medians of the rounds.
+last committed decision and the last lesson; then the same through two workers. CPU is of all threads of all these
+processes, from `ready` on. Medians of the rounds, and of the rounds' ratios and differences.
 
     python -m benchmarks.product --broker kafka
 """
@@ -83,9 +84,9 @@ async def learned(stack: Stack) -> float:
         before = now
 
 
-async def through_kafka(broker: str, town: list[Any]) -> dict[str, Any]:
+async def through_kafka(broker: str, town: list[Any], workers: int = 1) -> dict[str, Any]:
     """One round with the real processes."""
-    with Stack(broker) as stack:
+    with Stack(broker, workers=workers) as stack:
         sent = await send_events(stack.settings.broker, stack.settings.topic_events, iter(town), rate=None)
         cpu: dict[str, float] = {}
         figures = await work_off(stack, sent.sent, cpu)
@@ -111,11 +112,12 @@ def measure(broker: str, events: int, rounds: int, seed: int) -> dict[str, Any]:
         for place, record in enumerate(records):
             records[place] = Raw(place, record.key, record.value)
     kinds = statistics.mean(type(event).__name__ == "Transaction" for event in town)
-    alone, real = [], []
+    alone, real, two = [], [], []
     for number in range(rounds):
         print(f"round {number + 1} of {rounds}", file=sys.stderr, flush=True)
         alone.append(engine_alone(partitions))
         real.append(asyncio.run(through_kafka(broker, town)))
+        two.append(asyncio.run(through_kafka(broker, town, workers=2)))
     over = [there["worker_us"] - here["engine_us"] for here, there in zip(alone, real, strict=True)]
     whole = [there["worker_us"] + there["learner_us"] for there in real]
     return {
@@ -126,6 +128,9 @@ def measure(broker: str, events: int, rounds: int, seed: int) -> dict[str, Any]:
         "learner_us": round(statistics.median(there["learner_us"] for there in real), 1),
         "engine_us": round(statistics.median(here["engine_us"] for here in alone), 1),
         "events_per_second": round(statistics.median(there["events_per_second"] for there in real)),
+        "two_workers_ratio": round(
+            statistics.median(b["worker_us"] / a["worker_us"] for a, b in zip(real, two, strict=True)), 3
+        ),
         "features": len(NAMES),
         "transactions_share": round(kinds, 3),
         "events": events,

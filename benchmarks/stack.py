@@ -8,7 +8,7 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 from benchmarks.machine import process_cpu_s, process_rss_mib
 from streams import topics
@@ -26,6 +26,9 @@ READY_MAX_S = 60.0
 _ENVIRONMENT = {"RISKSHIFT_REBALANCE_TIMEOUT_S": "3", "RISKSHIFT_SHUTDOWN_TIMEOUT_S": "5"}
 
 
+Figure = TypeVar("Figure", int, float)
+
+
 class Stack:
     """A broker, its topics and, after `start`, one worker and one learner; a context manager.
 
@@ -35,12 +38,15 @@ class Stack:
         `tansu` (embedded) or `kafka` (Apache Kafka from its own jars).
     environment
         Settings of the processes beside the defaults.
+    workers
+        How many worker processes.
     """
 
-    def __init__(self, broker: str, environment: dict[str, str] | None = None) -> None:
+    def __init__(self, broker: str, environment: dict[str, str] | None = None, workers: int = 1) -> None:
         if broker == "kafka" and (reason := why_missing()):
             raise SystemExit(reason)
         self.kind = broker
+        self.workers = workers
         self.said: list[tuple[float, Said]] = []
         self._environment = _ENVIRONMENT | (environment or {})
         self._close = ExitStack()
@@ -59,7 +65,8 @@ class Stack:
     def start(self) -> None:
         """Start worker and learner; returns when both are ready."""
         supervisor = self._supervisor = Supervisor(
-            [(role, child_arguments(self.settings, role)) for role in ("worker", "learner")],
+            [(_name(n), child_arguments(self.settings, "worker", n + 1)) for n in range(self.workers)]
+            + [("learner", child_arguments(self.settings, "learner"))],
             self._environment,
             lambda said: self.said.append((time.monotonic(), said)),
         )
@@ -89,12 +96,12 @@ class Stack:
         return {child.name: child.process.pid for child in self._supervisor.children if child.process is not None}
 
     def cpu_s(self) -> dict[str, float]:
-        """CPU seconds by role so far."""
-        return {name: process_cpu_s(pid) for name, pid in self.pids().items()}
+        """CPU seconds by role so far; of all workers together."""
+        return _by_role({name: process_cpu_s(pid) for name, pid in self.pids().items()})
 
     def rss_mib(self) -> dict[str, int]:
-        """Resident memory by role."""
-        return {name: process_rss_mib(pid) for name, pid in self.pids().items()}
+        """Resident memory by role; of all workers together."""
+        return _by_role({name: process_rss_mib(pid) for name, pid in self.pids().items()})
 
     def version(self) -> str:
         """Name and version of the broker."""
@@ -108,7 +115,27 @@ class Stack:
         """Model snapshots the learner published so far."""
         return sum(said["worker"] == "snapshot" for _at, said in self.said)
 
+    def pauses(self, since_s: float) -> list[str]:
+        """What workers said of their loop standing still, after a monotonic time."""
+        return [
+            said["text"]
+            for at, said in self.said
+            if at >= since_s and said["worker"] == "note" and "stood still" in said["text"]
+        ]
+
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._close.close()
+
+
+def _name(number: int) -> str:
+    return f"worker-{number + 1}"
+
+
+def _by_role(figures: dict[str, Figure]) -> dict[str, Figure]:
+    together: dict[str, Figure] = {}
+    for name, figure in figures.items():
+        role = name.partition("-")[0]
+        together[role] = together[role] + figure if role in together else figure
+    return together

@@ -11,7 +11,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from features.events import Control, Indicator, Switch, Tick
@@ -21,6 +21,7 @@ from streams.engine import Engine
 from streams.errors import StateError
 from streams.library import INITIAL_VERSION, VersionLibrary
 from streams.memory_rows import Rows
+from streams.pauses import Pauses
 from streams.rows import PartitionMeta, unpack_meta
 from streams.settings import Settings
 
@@ -87,6 +88,8 @@ class Estate:
         Partition → input offset the group has committed, or None.
     now_s
         The wall clock.
+    pauses
+        Told what the loop is at.
     """
 
     settings: Settings
@@ -100,6 +103,7 @@ class Estate:
     read_changelog: Callable[[int, int], AsyncIterator[Changes]]
     committed: Callable[[int], Any]
     now_s: Callable[[], float]
+    pauses: Pauses = field(default_factory=Pauses)
 
 
 class Owner:
@@ -193,7 +197,9 @@ class Owner:
             # Without transactions a switch must be durable before the first decision made under it.
             await self._commit(self.engine.process((), controls, world_offset))
             controls, world_offset = [], None
-        await self._commit(self.engine.process(records, controls, world_offset))
+        with self.estate.pauses.during(f"a batch of {len(records)} records"):
+            output = self.engine.process(records, controls, world_offset)
+        await self._commit(output)
 
     async def _commit(self, output: Output) -> None:
         estate, meta = self.estate, self.engine.meta
@@ -206,7 +212,8 @@ class Owner:
             extra.append((estate.settings.topic_watermarks, (str(meta.partition).encode(), mark, ())))
         position = await self._log.commit(meta.partition, output, extra)
         if position is not None:
-            self._rows.commit(list(output.rows.items()), position)
+            with self.estate.pauses.during(f"writing {len(output.rows)} local rows"):
+                self._rows.commit(list(output.rows.items()), position)
 
     # --- what the owner puts in ---------------------------------------------------------------------------
 

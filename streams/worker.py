@@ -28,6 +28,7 @@ from streams.faust_batches import BatchApp, Chunk, build_app, fetched_of
 from streams.library import VersionLibrary
 from streams.memory import avoid_long_pauses
 from streams.owner import VERSION_WAIT_S, Estate, Owner
+from streams.pauses import Pauses
 from streams.restore import committed_offset, read_changelog
 from streams.settings import Settings
 from streams.store import LocalRows
@@ -71,6 +72,7 @@ class Worker:
         self.library = library
         self.bulletin = Bulletin(settings, library, partitions)
         self.owned: dict[int, Owner] = {}
+        self.pauses = Pauses()
         rows_home = Path(settings.home) / "rows" / slot
         self.estate = Estate(
             settings=settings,
@@ -84,6 +86,7 @@ class Worker:
             read_changelog=lambda partition, start: read_changelog(settings, partition, start),
             committed=lambda partition: committed_offset(settings, partition),
             now_s=time.time,
+            pauses=self.pauses,
         )
         self.app: BatchApp = build_app(settings, self.handle)
         self.app.on_rebalance_complete.connect(self._on_rebalance_complete)
@@ -117,7 +120,9 @@ class Worker:
         for partition in assigned:
             if self.app.consumer_generation_id != generation:
                 return  # another rebalance came; it will call again
+            began_s = time.monotonic()
             self.owned[partition] = await Owner.take_over(self.estate, partition, generation)
+            self.pauses.took(f"taking over partition {partition}", time.monotonic() - began_s)
         avoid_long_pauses()
         say("ready", partitions=assigned, rows=sum(len(owner.engine.rows) for owner in self.owned.values()))
 
@@ -180,8 +185,12 @@ class Worker:
     async def keep_time(self) -> None:
         """Between batches too: ticks, switches and the world reach quiet partitions."""
         try:
+            self.pauses.watch_collector()
             while not self.app.should_stop:
+                due_s = time.monotonic() + _TIME_EVERY_S
                 await asyncio.sleep(_TIME_EVERY_S)
+                if late := self.pauses.turn(due_s):
+                    say("note", text=late)
                 self.watchdog.beat()
                 self.bulletin.check()
                 for owner in list(self.owned.values()):
