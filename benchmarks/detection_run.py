@@ -83,8 +83,9 @@ class _Blind:
         self._fraud, self._places, self._neutral = fraud, places, neutral
 
     def score(self, vectors: Floats) -> FraudScores:
-        vectors[:, self._places] = self._neutral
-        return self._fraud.score(vectors)
+        blind = vectors.copy()
+        blind[:, self._places] = self._neutral
+        return self._fraud.score(blind)
 
 
 class _Library:

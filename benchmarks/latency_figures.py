@@ -6,11 +6,11 @@ from typing import Any
 
 
 def summary(values: list[float]) -> dict[str, Any]:
-    """Count, p50, p90, p99 and max by nearest rank, in the values' unit, to a hundredth."""
+    """Count, p50, p90, p99, p99.9 and max by nearest rank, in the values' unit, to a hundredth."""
     ranked = sorted(values)
     if not ranked:
         return {"count": 0}
-    found = {f"p{percent}": ranked[max(0, -(-len(ranked) * percent // 100) - 1)] for percent in (50, 90, 99)}
+    found = {f"p{percent}": ranked[max(0, int(-(-len(ranked) * percent // 100)) - 1)] for percent in (50, 90, 99, 99.9)}
     return {"count": len(ranked)} | {name: round(value, 2) for name, value in (found | {"max": ranked[-1]}).items()}
 
 
