@@ -88,9 +88,8 @@ async def through_kafka(broker: str, town: list[Any], workers: int = 1) -> dict[
     """One round with the real processes."""
     with Stack(broker, workers=workers) as stack:
         sent = await send_events(stack.settings.broker, stack.settings.topic_events, iter(town), rate=None)
-        cpu: dict[str, float] = {}
-        figures = await work_off(stack, sent.sent, cpu)
-        learner_us = (await learned(stack) - cpu["learner"]) / sent.sent * 1e6
+        figures = await work_off(stack, sent.sent)
+        learner_us = await learned(stack) / sent.sent * 1e6
         return {
             "worker_us": figures["cpu_us_per_event"]["worker"],
             "learner_us": learner_us,

@@ -23,7 +23,8 @@ BROKERS = ("tansu", "kafka")
 PARTITIONS = 4
 READY_MAX_S = 60.0
 # The embedded broker waits the whole rebalance timeout in every group join; nothing else differs from the defaults.
-_ENVIRONMENT = {"RISKSHIFT_REBALANCE_TIMEOUT_S": "3", "RISKSHIFT_SHUTDOWN_TIMEOUT_S": "5"}
+_ENVIRONMENT = {"RISKSHIFT_SHUTDOWN_TIMEOUT_S": "5"}
+_ENVIRONMENT_TANSU = {"RISKSHIFT_REBALANCE_TIMEOUT_S": "3"}
 
 
 Figure = TypeVar("Figure", int, float)
@@ -48,7 +49,10 @@ class Stack:
         self.kind = broker
         self.workers = workers
         self.said: list[tuple[float, Said]] = []
-        self._environment = _ENVIRONMENT | (environment or {})
+        # CPU seconds of each process when it said for the first time that it is ready: what went before is its start.
+        self._ready_cpu_s: dict[int, float] = {}
+        usual = _ENVIRONMENT | (_ENVIRONMENT_TANSU if broker == "tansu" else {})
+        self._environment = usual | (environment or {})
         self._close = ExitStack()
         self._supervisor: Supervisor | None = None
         self.settings: Settings
@@ -68,7 +72,7 @@ class Stack:
             [(_name(n), child_arguments(self.settings, "worker", n + 1)) for n in range(self.workers)]
             + [("learner", child_arguments(self.settings, "learner"))],
             self._environment,
-            lambda said: self.said.append((time.monotonic(), said)),
+            self._hear,
         )
         self._close.callback(supervisor.stop, 8.0)
         supervisor.start()
@@ -78,6 +82,12 @@ class Stack:
             if time.monotonic() > deadline:
                 raise SystemExit(f"worker and learner were not ready within {READY_MAX_S:.0f} s: {self.said[-3:]}")
             time.sleep(0.02)
+
+    def _hear(self, said: Said) -> None:
+        self.said.append((time.monotonic(), said))
+        pid = said.get("pid")
+        if said["worker"] in ("ready", "learner ready") and pid is not None and pid not in self._ready_cpu_s:
+            self._ready_cpu_s[pid] = process_cpu_s(pid)
 
     def check(self) -> None:
         """End the measurement when a process ended: a figure with a restart in it says nothing."""
@@ -96,8 +106,10 @@ class Stack:
         return {child.name: child.process.pid for child in self._supervisor.children if child.process is not None}
 
     def cpu_s(self) -> dict[str, float]:
-        """CPU seconds by role so far; of all workers together."""
-        return _by_role({name: process_cpu_s(pid) for name, pid in self.pids().items()})
+        """CPU seconds by role since each process was ready; of all workers together."""
+        return _by_role(
+            {name: process_cpu_s(pid) - self._ready_cpu_s.get(pid, 0.0) for name, pid in self.pids().items()}
+        )
 
     def rss_mib(self) -> dict[str, int]:
         """Resident memory by role; of all workers together."""

@@ -38,8 +38,8 @@ async def load(stack: Stack, events: int, seed: int) -> dict[str, Any]:
     return {"events": sent.sent, "bytes_per_event": round(sent.bytes / sent.sent), "loading_seconds": sent.seconds}
 
 
-async def work_off(stack: Stack, events: int, began_cpu_s: dict[str, float] | None = None) -> dict[str, Any]:
-    """Follow the group's committed offsets until all is done; `began_cpu_s` is given the CPU of each process before."""
+async def work_off(stack: Stack, events: int) -> dict[str, Any]:
+    """Follow the group's committed offsets until all is done."""
     settings = stack.settings
     consumer = AIOKafkaConsumer(
         bootstrap_servers=settings.broker, group_id=settings.topic_prefix, enable_auto_commit=False
@@ -48,9 +48,6 @@ async def work_off(stack: Stack, events: int, began_cpu_s: dict[str, float] | No
     share = Share.now()
     await asyncio.to_thread(stack.start)
     began, ended = stack.when("ready"), 0.0
-    cpu = stack.cpu_s()
-    if began_cpu_s is not None:
-        began_cpu_s |= cpu
     try:
         await consumer.start()
         consumer.assign(places)
@@ -71,7 +68,7 @@ async def work_off(stack: Stack, events: int, began_cpu_s: dict[str, float] | No
     return {
         "seconds": round(seconds, 2),
         "events_per_second": round(events / seconds),
-        "cpu_us_per_event": {name: round((cpu_after[name] - cpu[name]) / events * 1e6, 1) for name in cpu},
+        "cpu_us_per_event": {name: round(spent / events * 1e6, 1) for name, spent in cpu_after.items()},
         "rss_mib": stack.rss_mib(),
         "snapshots": stack.snapshots(),
         "machine_use": Share.now().since(share),

@@ -25,6 +25,7 @@ from models.snapshot import CHUNK_BYTES_MAX, Snapshot, pack
 from streams.bulletin import CHECKPOINT_KEY, SNAPSHOT_KEY
 from streams.commit import Item, PartitionLog
 from streams.errors import BrokerError
+from streams.fetched import make_records_light
 from streams.memory import avoid_long_pauses
 from streams.settings import Settings
 from streams.worker import say
@@ -68,6 +69,7 @@ class LearnerProcess:
         BrokerError
             When the broker is gone, or another learner took over.
         """
+        make_records_light()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)

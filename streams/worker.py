@@ -14,6 +14,7 @@ import os
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -25,6 +26,7 @@ from streams.bulletin import POLICY_KEY, Bulletin
 from streams.commit import PartitionLog
 from streams.errors import StateError
 from streams.faust_batches import BatchApp, Chunk, build_app, fetched_of
+from streams.fetched import make_records_light
 from streams.library import VersionLibrary
 from streams.memory import avoid_long_pauses
 from streams.owner import VERSION_WAIT_S, Estate, Owner
@@ -89,6 +91,7 @@ class Worker:
             pauses=self.pauses,
         )
         self.app: BatchApp = build_app(settings, self.handle)
+        self.app.on_partitions_revoked.connect(self._on_partitions_revoked)
         self.app.on_rebalance_complete.connect(self._on_rebalance_complete)
         self.app.task(self.keep_time)
         self.watchdog = Watchdog(settings.stall_s, self.progress, self.end)
@@ -103,6 +106,17 @@ class Worker:
             await self.restore()
         except Exception as error:
             self.end(f"cannot take over its partitions: {error}", error)
+
+    async def _on_partitions_revoked(self, *_args: Any, **_kwargs: Any) -> None:
+        # Faust has stopped the flow and awaits this before it lets the group go on. Batches under way are brought to
+        # their end first: whoever is next fences us, and a fenced batch ends the process.
+        async def finish() -> None:
+            for owner in list(self.owned.values()):
+                async with owner.busy:
+                    pass
+
+        with suppress(TimeoutError):
+            await asyncio.wait_for(finish(), self.settings.rebalance_timeout_s / 2)
 
     async def restore(self) -> None:
         """Take over the partitions assigned to us, let go of all others."""
@@ -255,6 +269,7 @@ class _Runner(faust.Worker):
 
 def run_worker(settings: Settings, partitions: int, transactional: bool, key: bytes, binding: str, slot: str) -> int:
     """Run one worker in this process until SIGTERM; the exit status."""
+    make_records_light()
     library = VersionLibrary(key, Path(settings.policy) if settings.policy else None)
     if not transactional:
         say("note", text="this broker has no transactions: a crash may say a batch twice; for development only")

@@ -37,7 +37,7 @@ class LearnerSettings:
     maturity_ms: int = 7 * DAY_MS
     retain_ms: int = 14 * DAY_MS
     negative_keep: float = 0.1
-    observe_all_max: int = 20_000
+    observe_all_max: int = 5_000
     waiting_max: int = 200_000
     entities_max: int = 200_000
     queue_max: int = 200_000

@@ -8,6 +8,7 @@ from importlib.metadata import version
 
 import faust
 import pytest
+from aiokafka.consumer.fetcher import PartitionRecords
 from aiokafka.producer import sender
 from faust.agents.agent import Agent
 from faust.transport.conductor import Conductor
@@ -17,8 +18,12 @@ from mode.worker import Worker
 
 from streams import commit
 
+# As it is before anything puts `streams.fetched` in its place.
+_CONSUMER_RECORD = PartitionRecords._consumer_record
+
 # Methods we override or whose behaviour `streams/faust_batches.py` rests on, with the digest of the reviewed source.
 REVIEWED = {
+    "records._consumer_record": (_CONSUMER_RECORD, "e668541600b047ab"),
     "consumer._add_gap": (Consumer._add_gap, "4df2573ded7c1c2c"),
     "consumer._new_offset": (Consumer._new_offset, "1d2c7ea89a7ad4f1"),
     "consumer.ack": (Consumer.ack, "5fcf41cf45153475"),
