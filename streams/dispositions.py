@@ -95,7 +95,13 @@ def decided(
 
 
 def passed(
-    meta: PartitionMeta, event: Transaction, offset: int, vector: list[float], probability: float, anomaly: float
+    meta: PartitionMeta,
+    key: bytes,
+    event: Transaction,
+    offset: int,
+    vector: list[float],
+    probability: float,
+    anomaly: float,
 ) -> Item:
     """`decided` for a scored transaction of a calm card that moved nothing: most events, and nothing to look up."""
     decision = Decision(
@@ -120,24 +126,23 @@ def passed(
         status=event.status or UNSET,
         feature_version=FEATURE_VERSION,
     )
-    return event.customer_id.encode(), encode(decision)
+    return key, encode(decision)
 
 
-def noted(meta: PartitionMeta, event: Event, offset: int) -> Item:
+def noted(meta: PartitionMeta, key: bytes, event: Event, offset: int) -> Item:
     """`decided` for an event that is not scored and moved nothing."""
-    customer_id = event.customer_id
     decision = Decision(
         disposition="decision",
         kind=_kinds[type(event)],
         event_id=event.event_id,
-        customer_id=customer_id,
+        customer_id=event.customer_id,
         event_time_ms=event.event_time_ms,
         partition=meta.partition,
         offset=offset,
         model_version=meta.model_version,
         policy_version=meta.policy_version,
     )
-    return customer_id.encode(), encode(decision)
+    return key, encode(decision)
 
 
 def controlled(meta: PartitionMeta, control: Control, offset: int | None) -> Item:

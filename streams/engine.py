@@ -85,6 +85,7 @@ class _Step(Struct, gc=False):
 
     offset: int
     customer_id: str
+    key: bytes
     row: CustomerRow
     event: Event | Tick
     signals: Sequence[Fired] = ()
@@ -225,12 +226,15 @@ class Engine:
         offset = record.offset
         try:
             event = decode(record.value, record.headers)
-            check_time(event, record.timestamp)
+            if record.timestamp >= 0:
+                check_time(event, record.timestamp)
             if not isinstance(event, Event):
                 self._check_control(event, record)
                 self._control(event, offset, out)
                 return
-            check_key(event, record.key)
+            key = event.customer_id.encode()
+            if record.key != key:
+                check_key(event, record.key)
         except EventError as error:
             self.rejected += 1
             out.dead_letters.append(dead_letter(self.topic, self.meta.partition, record, error))
@@ -259,7 +263,7 @@ class Engine:
         self._touched[customer_id] = row
         if at_ms > self.meta.watermark_ms:
             self.meta.watermark_ms = at_ms
-        step = _Step(offset, customer_id, row, event, signals, vector)
+        step = _Step(offset, customer_id, key, row, event, signals, vector)
         if changed:
             step.standing = standing_of(row, at_ms)
             step.facility = facility_of(row, event)
@@ -308,7 +312,7 @@ class Engine:
                 signals = fire(row, until)
                 row.credit_due_ms = _or_never(credit.next_due(row.credit))
             self._touched[customer_id] = row
-            self._steps.append(_Step(position, customer_id, row, tick, signals))
+            self._steps.append(_Step(position, customer_id, customer_id.encode(), row, tick, signals))
         self._settle(out)
 
     # --- passes 2 and 3: scores, shifts -------------------------------------------------------------------
@@ -346,11 +350,11 @@ class Engine:
             quiet = self._assessor.is_quiet
             if not quiet(risk, event.card_id or None, step.vector, probability[place], anomaly[place]):  # type: ignore[union-attr]  # a transaction
                 return False
-            item = passed(meta, event, step.offset, step.vector, probability[place], anomaly[place])  # type: ignore[arg-type]  # the same
+            item = passed(meta, step.key, event, step.offset, step.vector, probability[place], anomaly[place])  # type: ignore[arg-type]  # the same
         elif kind in _MOVE_RISK:
             return False
         else:
-            item = noted(meta, event, step.offset)  # type: ignore[arg-type]  # no tick
+            item = noted(meta, step.key, event, step.offset)  # type: ignore[arg-type]  # no tick
         due_ms = row.credit_due_ms if risk_due < 0 else _earliest(row.credit_due_ms, risk_due)
         if due_ms != row.due_ms:
             row.due_ms = due_ms
