@@ -73,7 +73,7 @@ GOOD: dict[str, dict[str, Any]] = {
     "registry_change": {**HEAD, "type": "director", "detail": "法定代表人变更"},
     "social_signal": {**HEAD, "source": "opt-in", "value": -0.5},
     "outcome": {
-        **HEAD, "outcome": "fraud_confirmed", "about_event_id": "e-0", "facility_id": "f-1", "card_id": "tok_1",
+        **HEAD, "outcome": "fraud_confirmed", "about_event_id": "e-0", "actor": "desk-7", "facility_id": "f-1", "card_id": "tok_1",
         "typology": "theft", "by": "desk",
     },
     "tick": {**CONTROL, "partition": 0},
