@@ -26,6 +26,8 @@ from alerts.records import (
 from alerts.state import RiskState, ScopeType
 from alerts.texts import Texts
 
+_DAY_MS = 86_400_000
+
 CauseKind = Literal["transaction", "credit", "signal", "outcome", "action_result", "facility", "expiry"]
 
 
@@ -42,10 +44,28 @@ class Facts(Struct, frozen=True, gc=False):
 
 
 class Change(Struct, frozen=True):
-    """What one event brought: alerts (at most one for now) and the risk change, if the state moved."""
+    """What one event brought: alerts (at most one for now) and the risk change, if the state moved.
+
+    `propensity` is there when the policy would decline the transaction and keeps a control group: how often one like it
+    is let pass; `control_group` says whether this one is.
+    """
 
     alerts: list[Alert]
     risk_change: RiskChange | None
+    propensity: float | None = None
+    control_group: bool = False
+
+
+def in_control_group(customer_id: str, at_ms: int, share: float) -> bool:
+    """Whether a customer's declined transactions of this UTC day are let pass: a pure function, `share` of all days.
+
+    Examples
+    --------
+    >>> sum(in_control_group("c-1", day * 86_400_000, 0.01) for day in range(10_000)) in range(70, 130)
+    True
+    """
+    digest = blake2b(f"control\0{customer_id}\0{at_ms // _DAY_MS}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") < share * 2.0**64
 
 
 def alert_id(
@@ -83,6 +103,8 @@ class Draft:
         self._rule = ""
         self._scope: tuple[ScopeType, str] = ("customer", facts.customer_id)
         self._alert_id = ""
+        self._propensity: float | None = None
+        self._control = False
 
     def lead(self, rule: str, scope: ScopeType) -> None:
         """The change will alert under this rule: what is granted from now on carries the alert's id."""
@@ -92,8 +114,10 @@ class Draft:
         )
 
     def grant(self, planned: Sequence[PlannedAction], reason: str) -> None:
-        """Put actions in force, or recommend them once."""
+        """Put actions in force, or recommend them once; what the control group is spared is left out."""
         for plan in planned:
+            if self._spares(plan):
+                continue
             scope_type, scope_id = self._target.scope(plan.scope)
             apply(self._risk, plan, self._target, self._at_ms, reason, self._alert_id)
             once = plan.lasts_ms == 0
@@ -111,6 +135,14 @@ class Draft:
                     self._texts.both("actions", plan.action),
                 )
             )  # fmt: skip
+
+    def _spares(self, plan: PlannedAction) -> bool:
+        share = self._policy.control_share
+        if not share or plan.action != "decline_transaction" or self._cause.kind != "transaction":
+            return False
+        self._propensity = share
+        self._control = in_control_group(self._facts.customer_id, self._facts.event_time_ms, share)
+        return self._control
 
     def once(self, plan: PlannedAction) -> None:
         """Ask for an action once, without an alert."""
@@ -156,7 +188,7 @@ class Draft:
         state = present(risk)
         changed = difference(self._before, state, reason)
         if not changed:
-            return Change(self._alerts, None) if self._alerts else None
+            return Change(self._alerts, None, self._propensity, self._control) if self._alerts else None
         risk.sequence += 1
         return Change(
             self._alerts,
@@ -172,4 +204,6 @@ class Draft:
                 model_version=facts.model_version,
                 policy_version=self._policy.version,
             ),
+            self._propensity,
+            self._control,
         )

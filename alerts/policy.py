@@ -109,6 +109,8 @@ class Policy(Struct, frozen=True):
     credit: Credit
     signals: dict[str, Signal]
     outcomes: dict[str, Verdict]
+    # Share of customers' days on which what would be declined is let pass, so that its truth becomes known.
+    control_share: float = 0.0
 
     @property
     def digest(self) -> str:
@@ -156,6 +158,7 @@ def parse_policy(source: bytes | str) -> Policy:
         credit=_credit(top.table("credit")),
         signals=_signals(top.table("signals")),
         outcomes=_outcomes(top.table("outcomes")),
+        control_share=fraud.number("control_group", 0, 0.2) if fraud.has("control_group") else 0.0,
     )
     fraud.done()
     top.done()

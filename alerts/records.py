@@ -218,6 +218,7 @@ class Decision(Struct, kw_only=True, omit_defaults=True, gc=False):
     reasons: list[tuple[str, float]] | UnsetType = UNSET
     terminal_id: str | UnsetType = UNSET
     merchant_id: str | UnsetType = UNSET
+    device_id: str | UnsetType = UNSET
     card_id: str | UnsetType = UNSET
     amount_minor: int | UnsetType = UNSET
     currency: str | UnsetType = UNSET
@@ -231,6 +232,9 @@ class Decision(Struct, kw_only=True, omit_defaults=True, gc=False):
     detail: str | UnsetType = UNSET
     status: str | UnsetType = UNSET
     feature_version: int | UnsetType = UNSET
+    actor: str | UnsetType = UNSET
+    control_group: bool | UnsetType = UNSET
+    propensity: float | UnsetType = UNSET
 
 
 _encoder = msgspec.json.Encoder()

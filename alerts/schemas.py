@@ -9,6 +9,7 @@ from typing import Any, Union
 
 import msgspec
 
+from alerts.model_alerts import ModelAlert
 from alerts.records import Alert, Decision, RiskChange
 from features.events import CONTROL_KINDS, CUSTOMER_KINDS
 
@@ -18,6 +19,9 @@ _EVENT: Any = Union[(*CUSTOMER_KINDS, *CONTROL_KINDS)]
 _TOPICS: tuple[tuple[str, str, Any, str], ...] = (
     ("event", "Event", _EVENT, "One record of riskshift.events or riskshift.world; unknown fields are passed over."),
     ("alert", "Alert", Alert, "One record of riskshift.alerts: a shift worth a human's eyes."),
+    ("model-alert", "Model alert", ModelAlert,
+     "One record of riskshift.alerts with key `model` and CloudEvents type riskshift.model-alert.v1: something people "
+     "should know about the models themselves. It is about no customer."),
     ("risk-change", "Risk change", RiskChange,
      "One record of riskshift.risk-changes (compacted, key customer_id): the customer's whole present state, what "
      "changed and why. Sequence has no holes."),

@@ -17,8 +17,8 @@ from alerts.errors import TextError
 from alerts.records import Text
 
 LANGUAGES = ("en", "zh-CN")
-SECTIONS = ("reasons", "credit", "rules", "levels", "grades", "signals", "signal_reasons", "outcomes", "actions",
-            "facilities", "units", "currencies")  # fmt: skip
+SECTIONS = ("reasons", "usual", "credit", "rules", "levels", "grades", "signals", "signal_reasons", "outcomes",
+            "actions", "facilities", "models", "units", "currencies")  # fmt: skip
 PLACEHOLDERS = (
     "money",
     "count",

@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.detection_run import Run
-from models.shaping import Floats
+from models.hats import STEP
+from models.shaping import CLIP, Floats
+from streams.evaluation.calibration import calibration
 from streams.town import Planted, Town
 
 DAY_MS = 86_400_000
@@ -28,11 +30,13 @@ def by_week(run: Run, starts: list[int], origin_ms: int) -> dict[str, Any]:
     customers = np.unique(np.array([s.customer_id for s in run.scored]), return_inverse=True)[1]
     days = np.array([(s.event_time_ms - origin_ms) // DAY_MS for s in run.scored])
     alerted = np.array([s.alerted for s in run.scored])
+    pooled: list[NDArray[np.intp]] = []
     weeks = {str(np.datetime64(origin_ms, "ms").astype("datetime64[D]") + start): None for start in starts}
     table: dict[str, Any] = dict(weeks)
     for name, start in zip(weeks, starts, strict=True):
         kept, cp100 = _protocol(customers, days, fraud, scores, start)
         y, p = fraud[kept], scores[kept]
+        pooled.append(kept)
         week = (days >= start) & (days < start + 7) & alerted
         table[name] = {
             "transactions": len(y), "frauds": int(y.sum()),
@@ -42,9 +46,11 @@ def by_week(run: Run, starts: list[int], origin_ms: int) -> dict[str, Any]:
             "alert_precision": float(fraud[week].mean()) if week.any() else 0.0,
         }  # fmt: skip
     mean = {key: float(np.mean([table[week][key] for week in weeks])) for key in ("auc", "ap", "cp100", "slope")}
+    rows = np.concatenate(pooled)
     weights = {} if run.last is None else dict(_weights(run))
     return {
-        "weeks": table, "mean": mean, "events": run.events, "seconds": round(run.seconds, 1),
+        "weeks": table, "mean": mean, "pooled": calibration(fraud[rows], scores[rows]),
+        "events": run.events, "seconds": round(run.seconds, 1),
         "microseconds_per_event": round(run.seconds / run.events * 1e6, 1), "learner": run.counters, "weights": weights,
     }  # fmt: skip
 
@@ -183,11 +189,11 @@ def _protocol(
 
 
 def _weights(run: Run) -> list[tuple[str, float]]:
+    """What one unit above the centre of each feature adds, in logits, without the tree."""
     from models.prior import CONTRIBUTION_NAMES
 
     assert run.last is not None
-    pairs = [
-        *zip(CONTRIBUTION_NAMES, run.last.fraud.weights.tolist(), strict=True),
-        ("intercept", run.last.fraud.intercept),
-    ]
+    fraud = run.last.fraud
+    one_up = int((CLIP + 1.0) / STEP)
+    pairs = [*zip(CONTRIBUTION_NAMES, fraud.curves[:, one_up].tolist(), strict=True), ("intercept", fraud.intercept)]
     return [(name, round(weight, 2)) for name, weight in pairs]

@@ -16,6 +16,8 @@ from alerts.shift import Assessor
 from features.catalogue import CATALOGUE, INDEX
 from features.events import Event, Switch, Tick, encode
 from models.compiled import CompiledFraud, FraudScores
+from models.governance.records import News
+from models.governance.rules import ModelRules
 from models.learner import Learner, LearnerSettings
 from models.observation import decode_features, decode_observation
 from models.shaping import Floats
@@ -29,13 +31,12 @@ _alerts = msgspec.json.Decoder(Alert)
 GROUPS: dict[str, tuple[str, ...]] = {
     "excess of amount and z": ("amount_excess", "amount_zscore_excess"),
     "what is known of the terminal since": (
-        "terminal_good_since", "terminal_fraud_unbroken", "terminal_fraud_share", "terminal_fraud_count_7d",
-        "terminal_fraud_count_30d",
+        "terminal_good_since", "terminal_fraud_unbroken", "terminal_fraud_count_7d", "terminal_fraud_count_30d",
     ),
-    "age of the terminal's series": ("terminal_fraud_age",),
+    "age and span of the terminal's series": ("terminal_fraud_age", "terminal_fraud_span"),
     "all of these": (
         "amount_excess", "amount_zscore_excess", "unusual_count_7d", "terminal_good_since", "terminal_fraud_unbroken",
-        "terminal_fraud_count_7d", "terminal_fraud_count_30d", "terminal_fraud_share", "terminal_fraud_age",
+        "terminal_fraud_count_7d", "terminal_fraud_count_30d", "terminal_fraud_age", "terminal_fraud_span",
     ),
 }  # fmt: skip
 
@@ -59,8 +60,10 @@ class Run:
     without: tuple[str, ...] = ()
     learn: bool = True
     publish_every_h: int = 6
+    rules: ModelRules | None = None
     scored: list[Scored] = field(default_factory=list)
     alerts: list[Alert] = field(default_factory=list)
+    news: list[News] = field(default_factory=list)
     counters: dict[str, int] = field(default_factory=dict)
     last: Snapshot | None = None
     events: int = 0
@@ -116,7 +119,7 @@ def drive(events: Iterable[Event], run: Run, progress: Callable[[str], None] = p
     """Run everything hour by hour: a tick, what was learned meanwhile, then the hour's events."""
     library = _Library(run)
     engine = Engine(0, 1, "events", library, model_version=library.latest, policy_version=library.policy_version)
-    learner = Learner(1, LearnerSettings(publish_every_ms=run.publish_every_h * HOUR_MS))
+    learner = Learner(1, LearnerSettings(publish_every_ms=run.publish_every_h * HOUR_MS), run.rules)
     # What is kept is a million small objects without cycles: looking for cycles among them costs a third of the time.
     gc.disable()
     started, said, offset = time.monotonic(), time.monotonic(), 0
@@ -126,6 +129,8 @@ def drive(events: Iterable[Event], run: Run, progress: Callable[[str], None] = p
         controls: list[Tick | Switch] = [tick]
         offset = _learn(learner, engine.process([], controls).decisions, offset, library, run)
         snapshots = learner.drain()
+        run.news += learner.take_news()[0]
+        learner.challengers.clear()
         if snapshots and run.learn:
             run.last = snapshots[-1]
             library.add(run.last)

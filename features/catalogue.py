@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-FEATURE_VERSION = 3
+FEATURE_VERSION = 4
 
 Shape = Literal["linear", "log1p", "flag", "excess"]
 
@@ -61,8 +61,6 @@ CATALOGUE: tuple[Feature, ...] = (
     _f("amount_sum_7d", _TX, "sum", "7d", "minor", "log1p", 10.0, 1.5, "amount spent within seven days", "7 天内交易金额"),
     _f("amount_sum_30d", _TX, "sum", "30d", "minor", "log1p", 11.5, 1.5, "amount spent within thirty days", "30 天内交易金额"),
     _f("decline_count_1d", _TX, "count", "1d", "count", "log1p", 0, 0.7, "declined attempts within one day", "1 天内被拒次数"),
-    _f("amount_mean_ratio_30d", _TX, "ratio", "30d", "ratio", "log1p", 0.7, 0.5,
-       "amount against the customer's mean of the thirty days before", "金额与此前 30 天均值之比"),
     _f("tx_rate_ratio_1d", _TX, "ratio", "1d", "ratio", "log1p", 0.9, 0.6,
        "transactions today against the customer's daily mean of thirty days", "当日笔数与 30 天日均之比"),
     # the customer's own uncontaminated baseline
@@ -77,6 +75,8 @@ CATALOGUE: tuple[Feature, ...] = (
        "how far the amount is above what is ordinary for this customer", "金额高出本人常态的程度"),
     _f("unusual_count_7d", _TX, "count", "7d", "count", "log1p", 0, 0.7,
        "earlier transactions of seven days that were unusually large for this customer", "7 天内此前异常大额交易笔数"),
+    _f("unusual_sum_7d", _TX, "sum", "7d", "sigma", "log1p", 0, 0.8,
+       "how unusual these earlier transactions were for this customer, added up", "7 天内此前异常大额交易的偏离程度之和"),
     _f("night_share_baseline", _TX, "share", "baseline", "ratio", "linear", 0.1, 0.2,
        "share of the customer's transactions made at night", "本人夜间交易占比"),
     _f("channel_share_baseline", _TX, "share", "baseline", "ratio", "linear", 0.6, 0.35,
@@ -106,8 +106,6 @@ CATALOGUE: tuple[Feature, ...] = (
        "known traffic of the terminal", "终端日均交易量", shared=True),
     _f("terminal_fraud_rate", _TRUTH, "rate", "30d", "ratio", "linear", 0.005, 0.05,
        "share of the terminal's transactions known to be fraud", "终端已知欺诈率", shared=True),
-    _f("terminal_fraud_recent", _TRUTH, "decay", "7d", "ratio", "linear", 0, 0.5,
-       "how fresh the last known fraud at the terminal is (1 now, 0.5 after seven days)", "终端最近已知欺诈的新近程度", shared=True),
     _f("terminal_fraud_count_7d", _TRUTH, "count", "7d", "count", "log1p", 0, 0.7,
        "frauds at the terminal that became known within seven days", "终端 7 天内新确认的欺诈笔数", shared=True),
     _f("terminal_fraud_count_30d", _TRUTH, "count", "30d", "count", "log1p", 0, 0.7,
@@ -118,14 +116,24 @@ CATALOGUE: tuple[Feature, ...] = (
     _f("terminal_fraud_unbroken", _TRUTH, "decay", "all", "ratio", "linear", 0, 0.3,
        "whether the terminal's latest known truth is fraud (1; halved by every good transaction since; 0 if none)",
        "终端最新已知结果为欺诈的程度", shared=True),
-    _f("terminal_fraud_share", _TRUTH, "share", "7d", "ratio", "linear", 0, 0.3,
-       "frauds known within seven days among these and the good ones since", "终端 7 天内已知结果中的欺诈占比", shared=True),
-    _f("terminal_fraud_age", _TRUTH, "age", "all", "days", "linear", 0, 10,
-       "days since the terminal's present series of frauds became known (0 if none)", "终端本轮欺诈首次确认至今天数", shared=True),
+    _f("terminal_fraud_age", _TRUTH, "age", "all", "days", "linear", 0, 7,
+       "days since the first fraud of the terminal's present series happened (0 if none is known)",
+       "终端本轮首笔已知欺诈发生至今天数", shared=True),
+    _f("terminal_fraud_span", _TRUTH, "span", "all", "days", "linear", 0, 5,
+       "days from the first to the last known fraud of the terminal's present series", "终端本轮首末两笔已知欺诈的间隔天数", shared=True),
     _f("merchant_tx_rate", _TX, "rate", "7d", "per day", "log1p", 1.0, 1.0,
        "known traffic of the merchant", "商户日均交易量", shared=True),
     _f("merchant_fraud_rate", _TRUTH, "rate", "30d", "ratio", "linear", 0.005, 0.05,
        "share of the merchant's transactions known to be fraud", "商户已知欺诈率", shared=True),
+    _f("device_tx_rate", _TX, "rate", "7d", "per day", "log1p", 0, 1.0,
+       "known traffic of the device, all customers together", "设备日均交易量(全体客户)", shared=True),
+    _f("device_fraud_rate", _TRUTH, "rate", "30d", "ratio", "linear", 0.005, 0.05,
+       "share of the device's transactions known to be fraud", "设备已知欺诈率", shared=True),
+    _f("device_fraud_recent", _TRUTH, "decay", "7d", "ratio", "linear", 0, 0.5,
+       "how fresh the last known fraud with the device is (1 now, 0.5 after seven days)", "设备最近已知欺诈的新近程度", shared=True),
+    _f("device_fraud_age", _TRUTH, "age", "all", "days", "linear", 0, 7,
+       "days since the first fraud of the device's present series happened (0 if none is known)",
+       "设备本轮首笔已知欺诈发生至今天数", shared=True),
 )  # fmt: skip
 
 NAMES: tuple[str, ...] = tuple(f.name for f in CATALOGUE)

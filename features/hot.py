@@ -15,7 +15,8 @@ The rules, which `docs/features.md` and the oracle of the tests share:
 - *Baseline* of log1p(amount): read before the event is learned. An amount with |z| > 3, once the weight is 10, is an
   outlier and is not learned. At least five in a row on one side, over at least a day, become the new level: a
   changed customer is accepted, an evening of theft is not. Weights halve in 90 days, in whole days.
-- *Unusual* is approved spending with z > 2; `unusual_count_7d` counts what came before the event.
+- *Unusual* is approved spending with z > 2; `unusual_count_7d` counts what came before the event, `unusual_sum_7d`
+  adds up its z, in thousandths.
 - *Unknown* is neutral: ratios 1, z 0, shares and gap at the catalogue's centre.
 """
 
@@ -46,7 +47,7 @@ LATE_MAX_MS = 86_400_000
 BASELINE_WEIGHT_MIN = 3.0
 Z_MAX = 20.0
 # Unusual for the customer, and by far not yet an outlier: one says little, several in a week do.
-UNUSUAL_Z = 2.0
+UNUSUAL_Z, UNUSUAL_ONE = 2.0, 1000
 RATIO_UNKNOWN, GAP_UNKNOWN_S = 1.0, 22_025.0
 
 _DAY_MS = 86_400_000
@@ -61,21 +62,26 @@ _H_MS, _D_MS, _W_MS, _M_MS = HOUR.bucket_ms, DAY.bucket_ms, WEEK.bucket_ms, MONT
 _H_BACK, _D_BACK, _W_BACK, _M_BACK = (s.buckets_max - 1 for s in (HOUR, DAY, WEEK, MONTH))
 
 
-TerminalFigures = tuple[float, float, float, float, float, float, float, float, float]
+TerminalFigures = tuple[float, float, float, float, float, float, float, float]
+DeviceFigures = tuple[float, float, float, float]
 
 
 class SharedLookup(Protocol):
     """Indicators that cross customers, from the snapshot in force."""
 
     def terminal(self, terminal_id: str, at_ms: int) -> TerminalFigures:
-        """The nine figures of a terminal, in the order of the catalogue."""
+        """The eight figures of a terminal, in the order of the catalogue."""
 
     def merchant(self, merchant_id: str, at_ms: int) -> tuple[float, float]:
         """Transactions per day and fraud rate of a merchant."""
 
+    def device(self, device_id: str, at_ms: int) -> DeviceFigures:
+        """The four figures of a device, in the order of the catalogue."""
 
-_NEUTRAL_TERMINAL: TerminalFigures = (0.0, 0.005, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+
+_NEUTRAL_TERMINAL: TerminalFigures = (0.0, 0.005, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 _NEUTRAL_MERCHANT = (0.0, 0.005)
+_NEUTRAL_DEVICE: DeviceFigures = (0.0, 0.005, 0.0, 0.0)
 
 
 class _NoShared:
@@ -84,6 +90,9 @@ class _NoShared:
 
     def merchant(self, merchant_id: str, at_ms: int) -> tuple[float, float]:  # noqa: ARG002
         return _NEUTRAL_MERCHANT
+
+    def device(self, device_id: str, at_ms: int) -> DeviceFigures:  # noqa: ARG002
+        return _NEUTRAL_DEVICE
 
 
 NO_SHARED: SharedLookup = _NoShared()
@@ -150,13 +159,8 @@ def _spend(row: HotRow, tx: Transaction, shared: SharedLookup) -> list[float] | 
         z = min(Z_MAX, max(-Z_MAX, (level - row.mean) / spread))
     max_ratio = amount / largest if largest else RATIO_UNKNOWN
 
-    oldest_30d = now // _M_MS - _M_BACK
-    spent_30d = row.spent_30d
-    advance(spent_30d, oldest_30d)
-    mean_ratio = amount * spent_30d[2] / (spent_30d[3] or 1) if spent_30d and spent_30d[2] else RATIO_UNKNOWN
-
     merchant_new = terminal_new = device_new = country_new = payee_new = foreign = 0.0
-    terminal, merchant = _NEUTRAL_TERMINAL, _NEUTRAL_MERCHANT
+    terminal, merchant, device = _NEUTRAL_TERMINAL, _NEUTRAL_MERCHANT, _NEUTRAL_DEVICE
     if name := tx.merchant_id:
         merchant = shared.merchant(name, at)
         merchant_new, memory = meet(row.merchants, name, MERCHANTS_MAX)
@@ -168,6 +172,7 @@ def _spend(row: HotRow, tx: Transaction, shared: SharedLookup) -> list[float] | 
         if approved:
             row.terminals = memory
     if name := tx.device_id:
+        device = shared.device(name, at)
         device_new, memory = meet(row.devices, name, DEVICES_MAX)
         if approved:
             row.devices = memory
@@ -183,18 +188,22 @@ def _spend(row: HotRow, tx: Transaction, shared: SharedLookup) -> list[float] | 
             vote(row, name)
 
     oldest_1h, oldest_1d, oldest_7d = now // _H_MS - _H_BACK, now // _D_MS - _D_BACK, now // _W_MS - _W_BACK
-    spent_1h, spent_1d, novel = row.spent_1h, row.spent_1d, row.novel_7d
+    oldest_30d = now // _M_MS - _M_BACK
+    spent_1h, spent_1d, spent_30d = row.spent_1h, row.spent_1d, row.spent_30d
+    novel, strange = row.novel_7d, row.unusual_7d
     hour = at // _D_MS
     night = hour % 24 < 6
     advance(novel, oldest_7d)
-    unusual = novel[3] if novel else 0
+    advance(strange, oldest_7d)
+    unusual_count, unusual_sum = (strange[2], strange[3]) if strange else (0, 0)
     if approved:
         add(spent_1h, at // _H_MS, oldest_1h, 1, amount)
         add(spent_1d, hour, oldest_1d, 1, amount)
         add(spent_30d, at // _M_MS, oldest_30d, 1, amount)
-        novelty, is_unusual = int(merchant_new + terminal_new), int(z > UNUSUAL_Z)
-        if novelty or is_unusual:
-            add(novel, at // _W_MS, oldest_7d, novelty, is_unusual)
+        if merchant_new or terminal_new:
+            add(novel, at // _W_MS, oldest_7d, int(merchant_new + terminal_new), 0)
+        if z > UNUSUAL_Z:
+            add(strange, at // _W_MS, oldest_7d, 1, round(z * UNUSUAL_ONE))
         learn_amount(row, amount, level, z, at)
         if not row.run:
             channels[place] += SHARE_ONE
@@ -204,6 +213,7 @@ def _spend(row: HotRow, tx: Transaction, shared: SharedLookup) -> list[float] | 
         add(row.declined_1d, hour, oldest_1d, 1, 0)
         advance(spent_1h, oldest_1h)
         advance(spent_1d, oldest_1d)
+        advance(spent_30d, oldest_30d)
     count_1h, sum_1h = (spent_1h[2], spent_1h[3]) if spent_1h else (0, 0)
     count_1d, sum_1d = (spent_1d[2], spent_1d[3]) if spent_1d else (0, 0)
     count_30d, sum_30d = (spent_30d[2], spent_30d[3]) if spent_30d else (0, 0)
@@ -222,13 +232,13 @@ def _spend(row: HotRow, tx: Transaction, shared: SharedLookup) -> list[float] | 
         float(count_1h), float(count_1d), float(count_7d), float(count_30d),
         float(sum_1h), float(sum_1d), float(sum_7d), float(sum_30d),
         float(count_of(row.declined_1d, oldest_1d)),
-        mean_ratio, count_1d * days / count_30d if count_30d else RATIO_UNKNOWN,
-        z, max_ratio, float(amount), z, float(unusual), night_share, channel_share,
+        count_1d * days / count_30d if count_30d else RATIO_UNKNOWN,
+        z, max_ratio, float(amount), z, float(unusual_count), unusual_sum / UNUSUAL_ONE, night_share, channel_share,
         merchant_new, terminal_new, device_new, country_new, payee_new, foreign, float(novel[2] if novel else 0),
         gap, tenure,
         float(count_of(row.login_failed_1d, oldest_1d)),
         _fresh(row.device_change_ms, now, 1), _fresh(row.payee_added_ms, now, 1), _fresh(row.fraud_ms, now, 30),
-        *terminal, *merchant,
+        *terminal, *merchant, *device,
     ]  # fmt: skip
 
 

@@ -265,7 +265,10 @@ class SocialSignal(Event, frozen=True, tag="social_signal"):
 
 
 class Outcome(Event, frozen=True, tag="outcome"):
-    """The truth about an earlier event or facility, as it became known at `event_time_ms`."""
+    """The truth about an earlier event or facility, as it became known at `event_time_ms`.
+
+    `by` is the sort of source (customer, bank, scheme), `actor` the person or desk with a name who says it.
+    """
 
     outcome: OutcomeType
     about_event_id: Id | Opt = UNSET
@@ -273,6 +276,7 @@ class Outcome(Event, frozen=True, tag="outcome"):
     card_id: Id | Opt = UNSET
     typology: Label | Opt = UNSET
     by: Label | Opt = UNSET
+    actor: Id | Opt = UNSET
 
 
 # --- control: no customer -----------------------------------------------------------------------------

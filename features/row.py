@@ -48,8 +48,9 @@ class HotRow(msgspec.Struct, array_like=True, gc=False):
     spent_30d: list[int] = []
     declined_1d: list[int] = []
     login_failed_1d: list[int] = []
-    # New merchants and terminals as counts; unusual amounts, which need no sum, where the sums are.
+    # New merchants and terminals, as counts; unusual amounts, with their z in thousandths.
     novel_7d: list[int] = []
+    unusual_7d: list[int] = []
     event_ids: bytes = b""
     merchants: bytes = b""
     terminals: bytes = b""

@@ -1,7 +1,8 @@
 """A fraud model as flat arrays: a whole batch scored in a few NumPy calls, to the byte as one by one.
 
-Every operation is element-wise or a left-to-right accumulation over the features, so neither the batch
-size nor the machine changes a bit. `models/fraud.py` compiles; River's own answer agrees within 1e-9.
+The lines and curves of the members become one curve per feature; each leaf of the tree carries its path. Every
+operation is element-wise or a left-to-right accumulation over the features, so neither the batch size nor the
+machine changes a bit. `models/fraud.py` compiles; River's own answer agrees within 1e-9.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.catalogue import INDEX, SIZE
+from models import calibration
+from models.hats import KNOTS, Curves
 from models.prior import CONTRIBUTION_NAMES
 from models.shaping import CLIP, Floats, shape_columns, sigmoid
 
@@ -22,7 +25,7 @@ __all__ = ["CONTRIBUTION_NAMES", "CompiledFraud", "FraudArrays", "FraudScores", 
 # indicators are left out: a tree can only halve a range, and halving {0, 1} says nothing.
 ANOMALY_NAMES: tuple[str, ...] = (
     "amount_last", "tx_count_1h", "tx_count_1d", "tx_count_7d", "amount_sum_1d", "amount_sum_7d",
-    "amount_mean_ratio_30d", "tx_rate_ratio_1d", "amount_zscore_baseline", "amount_max_ratio_baseline",
+    "tx_rate_ratio_1d", "amount_zscore_baseline", "amount_max_ratio_baseline",
     "channel_share_baseline", "novelty_count_7d", "gap_since_last",
 )  # fmt: skip
 ANOMALY_ROWS = np.array([INDEX[name] for name in ANOMALY_NAMES], dtype=np.intp)
@@ -30,6 +33,8 @@ ANOMALY_ROWS = np.array([INDEX[name] for name in ANOMALY_NAMES], dtype=np.intp)
 ANOMALY_CENTER, ANOMALY_SCALE = 0.6, 0.1
 # Below this many events a walk in Python is faster than NumPy's fixed price per call; the answer is the same.
 _WALK_MAX = 4
+# Above it a loop over the rows is faster than NumPy's accumulation down the columns.
+_ACCUMULATE_MAX = 24
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,8 +43,13 @@ class FraudArrays:
 
     Parameters
     ----------
-    weights, intercept
-        Logit units per shaped feature, in the order of `CONTRIBUTION_NAMES`; shape (SIZE + 1,).
+    curves, intercept
+        Logit units at each knot of each shaped feature, in the order of `CONTRIBUTION_NAMES`; shape (SIZE + 1, KNOTS).
+    tree_feature, tree_threshold, tree_children, tree_paths, tree_depth
+        The decision tree as in `models.trees.TreeArrays`, its paths as contributions; shapes (nodes,), (nodes,),
+        (nodes, 2) and (nodes, SIZE + 1).
+    calibration
+        Calibrated margin at the knots of the margin, and the slope beyond: `models.calibration.calibrate`.
     node_feature, node_threshold
         Half-space trees as complete binary trees in heap order, shape (trees, 2**height - 1); the feature is a
         place in `ANOMALY_NAMES`.
@@ -50,8 +60,14 @@ class FraudArrays:
         River's normaliser; 0 while the first window is not full, and then every anomaly score is 0.
     """
 
-    weights: Floats
+    curves: Floats
     intercept: float
+    tree_feature: NDArray[np.int64]
+    tree_threshold: Floats
+    tree_children: NDArray[np.int64]
+    tree_paths: Floats
+    tree_depth: int
+    calibration: Floats
     node_feature: NDArray[np.int64]
     node_threshold: Floats
     leaf_score: Floats
@@ -59,12 +75,18 @@ class FraudArrays:
 
 
 class FraudScores(NamedTuple):
-    """Scores of n events; `contributions` in logit units, ``intercept + sum(contributions) = margin``."""
+    """Scores of n events, in logit units but for the first two.
+
+    ``intercept + sum(contributions) = raw``; ``raw + calibration = margin``, the logit of the probability.
+    `calibration` belongs to no feature: it says how much the ensemble was found to exaggerate at such a margin.
+    """
 
     probability: Floats
     anomaly: Floats
     margin: Floats
     contributions: Floats
+    raw: Floats
+    calibration: Floats
 
 
 def squash(shaped: Floats) -> Floats:
@@ -78,6 +100,17 @@ def shape_anomaly(anomaly: Floats) -> Floats:
     return np.minimum(np.maximum((anomaly - ANOMALY_CENTER) / ANOMALY_SCALE, 0.0), CLIP)
 
 
+def _added_up(rows: Floats) -> Floats:
+    """Sum of the rows, strictly from top to bottom; either way the same additions, each cheaper where it is used."""
+    if rows.shape[1] <= _ACCUMULATE_MAX:
+        last: Floats = np.add.accumulate(rows, axis=0)[-1].copy()
+        return last
+    total: Floats = rows[0].copy()
+    for row in rows[1:]:
+        total += row
+    return total
+
+
 class CompiledFraud:
     """Scores batches with one immutable set of arrays; no state between calls.
 
@@ -89,16 +122,22 @@ class CompiledFraud:
 
     def __init__(self, arrays: FraudArrays) -> None:
         trees, inner = arrays.node_feature.shape
-        if arrays.weights.shape != (SIZE + 1,) or arrays.leaf_score.shape != (trees, inner + 1):
-            raise ValueError(
-                f"expected {SIZE + 1} weights and {inner + 1} leaves a tree, found {arrays.weights.shape} and "
-                f"{arrays.leaf_score.shape}: compile the arrays with this version"
-            )
+        for name, found, expected in (
+            ("curves", arrays.curves.shape, (SIZE + 1, KNOTS)),
+            ("tree_paths", arrays.tree_paths.shape, (len(arrays.tree_feature), SIZE + 1)),
+            ("calibration", arrays.calibration.shape, (calibration.KNOTS + 1,)),
+            ("leaf_score", arrays.leaf_score.shape, (trees, inner + 1)),
+        ):
+            if found != expected:
+                raise ValueError(f"expected {name} {expected}, found {found}: compile the arrays with this version")
         self.arrays = arrays
         self.intercept = arrays.intercept
         self._height = (inner + 1).bit_length() - 1
         self._inner = inner
-        self._weights = arrays.weights.reshape(-1, 1)
+        self._curves = Curves(arrays.curves)
+        self._children = arrays.tree_children.ravel()
+        nodes = (arrays.tree_feature.tolist(), arrays.tree_threshold.tolist(), arrays.tree_children.tolist())
+        self._questions = list(zip(*nodes, strict=True))
         self._feature = arrays.node_feature.ravel()
         self._threshold = arrays.node_threshold.ravel()
         self._leaf = arrays.leaf_score.ravel()
@@ -123,16 +162,44 @@ class CompiledFraud:
         -------
         Arrays of n rows. A row's answer never depends on its neighbours or on n.
         """
-        columns = shape_columns(vectors)
+        columns = shape_columns(vectors, room=1)
         n = columns.shape[1]
         anomaly = self._anomaly(columns)
-        # Row 0 is the intercept; accumulate adds from top to bottom, whatever n is.
+        columns[SIZE] = shape_anomaly(anomaly)
+        # Row 0 is the intercept; rows are added from top to bottom, whatever n is.
         rows = np.empty((SIZE + 2, n))
         rows[0] = self.intercept
-        np.multiply(columns, self._weights[:SIZE], out=rows[1 : SIZE + 1])
-        np.multiply(shape_anomaly(anomaly), self._weights[SIZE], out=rows[SIZE + 1])
-        margin = np.add.accumulate(rows, axis=0)[-1].copy()
-        return FraudScores(sigmoid(margin), anomaly, margin, np.ascontiguousarray(rows[1:].T))
+        contributions = self._curves.values(columns, out=rows[1:])
+        if self.arrays.tree_depth:
+            contributions += self.arrays.tree_paths.take(self._tree_leaves(columns), axis=0).T
+        raw = _added_up(rows)
+        margin = calibration.calibrate(self.arrays.calibration, raw)
+        return FraudScores(sigmoid(margin), anomaly, margin, np.ascontiguousarray(contributions.T), raw, margin - raw)
+
+    def _tree_leaves(self, columns: Floats) -> NDArray[np.int64]:
+        arrays, n = self.arrays, columns.shape[1]
+        if n <= _WALK_MAX:
+            return np.array([self._tree_leaf(event) for event in columns.T.tolist()], dtype=np.int64)
+        flat, event = columns.ravel(), np.arange(n, dtype=np.int64)
+        at = arrays.tree_feature * n
+        node = np.zeros(n, dtype=np.int64)
+        for _ in range(arrays.tree_depth):
+            place = at.take(node)
+            place += event
+            right = flat.take(place) > arrays.tree_threshold.take(node)
+            node += node
+            node += right
+            node = self._children.take(node)
+        return node
+
+    def _tree_leaf(self, event: list[float]) -> int:
+        node = 0
+        while True:
+            feature, threshold, children = self._questions[node]
+            below: int = children[event[feature] > threshold]
+            if below == node:
+                return node
+            node = below
 
     def _anomaly(self, columns: Floats) -> Floats:
         n = columns.shape[1]

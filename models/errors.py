@@ -3,6 +3,7 @@
 RiskshiftError
 └── ModelError               anything the models refuse
     ├── SnapshotError        bytes that must not be scored with
+    │   └── BaseMissingError     they add to a snapshot that is not here
     ├── CheckpointError      bytes that must not be learned from
     └── LearnerError         the learner was driven against its rules
 """
@@ -18,6 +19,14 @@ class ModelError(RiskshiftError):
 
 class SnapshotError(ModelError):
     """A snapshot is unsigned, altered, incomplete or made for other features: it is not loaded."""
+
+
+class BaseMissingError(SnapshotError):
+    """A snapshot adds to another one that is not here; `version` says which."""
+
+    def __init__(self, message: str, version: int) -> None:
+        super().__init__(message)
+        self.version = version
 
 
 class CheckpointError(ModelError):

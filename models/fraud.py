@@ -1,49 +1,83 @@
 """The River models behind the fraud score: what learns. Workers never import this; see `models/compiled.py`.
 
-A logistic regression over the shaped features plus the anomaly score of half-space trees. It starts from
-the expert's weights (`models/prior.py`). AdaGrad gives each weight its own step size, so a rare flag still
-learns when it shows up while a feature seen every time settles; the intercept has a constant small step.
+Three members look at the same shaped features and the anomaly score of half-space trees (docs/models.md):
+
+- *slow*, one line per feature, starts from the expert's weights (`models/prior.py`) and moves little;
+- *fast*, one curve per feature (`models/hats.py`), starts at the same lines, learns in large steps and is published
+  as its running mean;
+- *tree* (`models/trees.py`) sees what features say only together.
+
+A stacker, starting from slow alone, learns how far to trust each; a monotone curve (`models/calibration.py`) turns
+their sum into a probability. Every part is additive per feature, so the whole is.
 """
 
 from __future__ import annotations
 
 import pickle
+from collections.abc import Hashable, Iterator
 from typing import Any
 
 import numpy as np
 from river import anomaly as river_anomaly
-from river import linear_model, optim, utils
 
 from features.catalogue import SIZE
 from models import prior
+from models.calibration import Calibrator
 from models.compiled import ANOMALY_NAMES, ANOMALY_ROWS, CONTRIBUTION_NAMES, FraudArrays, shape_anomaly, squash
 from models.half_space import HalfSpaceBatch
+from models.hats import KNOTS, Curves, curves_of_lines, inputs, sparse
 from models.learning.unpickler import load_river
-from models.shaping import Floats, shape_columns
+from models.linear import RunningMean, regression, weights_of
+from models.shaping import Floats, shape_columns, sigmoid
+from models.trees import TREE_PLACES, GrowingTree
 
-# At 0.3 the few frauds of a small bank undo the prior; at 0.05 a new one learns slowly (docs/models.md).
-LEARNING_RATE = 0.1
-INTERCEPT_LEARNING_RATE = 0.01
-# Weak: it only keeps weights nothing ever speaks for from drifting.
-L2 = 1e-6
+# Settings were chosen on the handbook's test weeks and on towns 4 to 13: docs/models.md.
+SLOW_RATE, FAST_RATE, INTERCEPT_RATE = 0.03, 0.3, 0.01
+# A town's few frauds need the stacker slow, the handbook's many would bear 0.1.
+STACK_RATE, STACK_STRENGTH, STACK_INTERCEPT_RATE = 0.07, 30.0, 0.001
+# Running means move this share of the way every six hours of event time: half of it in three and a half days.
+MEAN_SHARE, MEAN_EVERY_MS = 0.05, 6 * 3_600_000
+# After drift, for so long, running means move so many times as far, and old gradients count for so much less.
+QUICK_MS, QUICK_SHARE, QUICK_FADE = 14 * 86_400_000, 4.0, 0.25
 TREES, HEIGHT, WINDOW = 10, 6, 1000
 SEED = 20180401
 
+MEMBERS = ("slow", "fast", "tree")
+_WIDTH = SIZE + 1
+_SLOW, _FAST, _TREE = range(3)
+_MEMBER_NAMES: list[Hashable] = [_SLOW, _FAST, _TREE]
+_SLOW_NAMES: list[Hashable] = list(range(_WIDTH))
+_FAST_NAMES: list[Hashable] = list(range(_WIDTH * KNOTS))
+
 
 class FraudModel:
-    """River's logistic regression and half-space trees under one roof; `learn_one`, `score_one`, `compile`."""
+    """The ensemble and its half-space trees under one roof; `learn_many`, `advance`, `score_one`, `compile`.
 
-    def __init__(self) -> None:
-        self._linear = linear_model.LogisticRegression(
-            optimizer=optim.AdaGrad(LEARNING_RATE),
-            l2=L2,
-            intercept_init=prior.INTERCEPT,
-            intercept_lr=INTERCEPT_LEARNING_RATE,
+    Parameters
+    ----------
+    fast_rate
+        Learning rate of the curves.
+    mean_share
+        Share of the way the running means move every `MEAN_EVERY_MS` of event time.
+    """
+
+    def __init__(self, *, fast_rate: float = FAST_RATE, mean_share: float = MEAN_SHARE) -> None:
+        start = np.array([prior.WEIGHTS[name] for name in CONTRIBUTION_NAMES])
+        self._slow = regression(
+            dict(enumerate(start.tolist())), SLOW_RATE, prior.STRENGTH, prior.INTERCEPT, INTERCEPT_RATE
         )
-        # River has no public way to start from given weights; the contract test would notice a change.
-        self._linear._weights = utils.VectorDict({name: prior.WEIGHTS[name] for name in CONTRIBUTION_NAMES})
-        for name in CONTRIBUTION_NAMES:
-            self._linear.optimizer.g2[name] = prior.STRENGTH
+        self._fast = regression(
+            dict(enumerate(curves_of_lines(start).ravel().tolist())), fast_rate, prior.STRENGTH, prior.INTERCEPT,
+            INTERCEPT_RATE,
+        )  # fmt: skip
+        self._fast_mean = RunningMean(self._fast, _FAST_NAMES)
+        self._curves = Curves(self._fast_mean.weights.reshape(_WIDTH, KNOTS))
+        self._tree = GrowingTree()
+        self._stack = regression(
+            {_SLOW: 1.0, _FAST: 0.0, _TREE: 0.0}, STACK_RATE, STACK_STRENGTH, 0.0, STACK_INTERCEPT_RATE
+        )
+        self._calibrator = Calibrator()
+        self._mean_share, self._mean_ms, self._quick_until_ms = mean_share, -1, -1
         self._river_trees = river_anomaly.HalfSpaceTrees(n_trees=TREES, height=HEIGHT, window_size=WINDOW, seed=SEED)
         self._batch: HalfSpaceBatch | None = None
 
@@ -64,11 +98,45 @@ class FraudModel:
         self.learn_many(vector.reshape(1, SIZE), [(anomaly, fraud, weight)])
 
     def learn_many(self, vectors: Floats, labels: list[tuple[float, bool, float]]) -> None:
-        """`learn_one` over rows in order; only the shaping is shared, the result is the same."""
-        anomalies = shape_anomaly(np.array([label[0] for label in labels], dtype=np.float64)).tolist()
-        for row, shaped, (_, fraud, weight) in zip(shape_columns(vectors).T.tolist(), anomalies, labels, strict=True):
-            row.append(shaped)
-            self._linear.learn_one(dict(zip(CONTRIBUTION_NAMES, row, strict=True)), fraud, w=weight)
+        """Learn rows in order: (anomaly, truth, weight) each, as in `learn_one`.
+
+        The stacker and the calibrator learn from what the lines and curves said *before* any of these rows, which
+        is also what makes it cheap; so rows that are learned together belong to one epoch.
+        """
+        columns = shape_columns(vectors, room=1)
+        columns[SIZE] = shape_anomaly(np.array([label[0] for label in labels], dtype=np.float64))
+        slow, fast = self._line_margins(columns), self._curve_margins(columns)
+        rows = columns.T
+        keys = np.broadcast_to(np.arange(_WIDTH, dtype=np.intp), rows.shape)
+        asked = _asked(columns)
+        for (_, fraud, weight), slow_margin, fast_margin, line, hats, questions in zip(
+            labels, slow, fast, sparse(keys, rows), inputs(columns), asked, strict=True
+        ):
+            margins = {_SLOW: slow_margin, _FAST: fast_margin, _TREE: self._tree.margin_one(questions)}
+            self._calibrator.learn_one(self._stack._raw_dot_one(margins), fraud, weight)
+            self._stack.learn_one(margins, fraud, w=weight)
+            self._slow.learn_one(line, fraud, w=weight)
+            self._fast.learn_one(hats, fraud, w=weight)
+            self._tree.learn_one(questions, fraud, weight)
+
+    def advance(self, at_ms: int) -> None:
+        """Let event time pass: the running means move on a grid of `MEAN_EVERY_MS`; the first call only sets it."""
+        steps = at_ms // MEAN_EVERY_MS - self._mean_ms // MEAN_EVERY_MS if self._mean_ms >= 0 else 0
+        self._mean_ms = max(at_ms, self._mean_ms)
+        if steps > 0:
+            quick = QUICK_SHARE if at_ms <= self._quick_until_ms else 1.0
+            share = 1.0 - (1.0 - min(1.0, quick * self._mean_share)) ** steps
+            self._fast_mean.advance(share)
+            self._curves = Curves(self._fast_mean.weights.reshape(_WIDTH, KNOTS))
+            self._calibrator.mean.advance(share)
+
+    def quicken(self) -> None:
+        """The world has changed: for `QUICK_MS` of event time follow it faster. What was learned is not thrown away."""
+        self._quick_until_ms = max(self._mean_ms, 0) + QUICK_MS
+        for model, floor in ((self._slow, prior.STRENGTH), (self._fast, prior.STRENGTH), (self._stack, STACK_STRENGTH)):
+            sums = model.optimizer.g2
+            for name in sums:
+                sums[name] = max(floor, QUICK_FADE * sums[name])
 
     def observe_one(self, vector: Floats) -> None:
         """Let the half-space trees see an event; no label is needed."""
@@ -81,23 +149,29 @@ class FraudModel:
         self._batch.learn_many(np.ascontiguousarray(squash(shape_columns(vectors)[ANOMALY_ROWS]).T))
 
     @property
-    def _trees(self) -> Any:
-        """River's own trees, brought up to what the batches have learned."""
-        if self._batch is not None:
-            self._batch.write_back(self._river_trees)
-        return self._river_trees
+    def trust(self) -> dict[str, float]:
+        """How far the stacker trusts each member."""
+        return dict(zip(MEMBERS, weights_of(self._stack, _MEMBER_NAMES).tolist(), strict=True))
 
     def score_one(self, vector: Floats) -> tuple[float, float]:
         """River's own (probability of fraud, anomaly score); what compiled scores are held against."""
-        columns = shape_columns(vector.reshape(1, SIZE))
+        columns = shape_columns(vector.reshape(1, SIZE), room=1)
         anomaly = float(self._trees.score_one(_tree_inputs(columns)[0]))
-        values = [*columns[:, 0].tolist(), float(shape_anomaly(np.array([anomaly]))[0])]
-        proba = self._linear.predict_proba_one(dict(zip(CONTRIBUTION_NAMES, values, strict=True)))
-        return float(proba[True]), anomaly
+        columns[SIZE] = shape_anomaly(np.array([anomaly]))
+        whole = dict(enumerate(columns[:, 0].tolist()))
+        margins = {
+            _SLOW: self._slow._raw_dot_one(whole),
+            _FAST: self._fast_mean.river()._raw_dot_one(next(inputs(columns))),
+            _TREE: self._tree.margin_one(next(_asked(columns))),
+        }
+        margin = self._calibrator.calibrate_one(self._stack._raw_dot_one(margins))
+        return float(sigmoid(np.array([margin]))[0]), anomaly
 
     def compile(self) -> FraudArrays:
         """The present state as flat arrays; later learning does not change them."""
-        weights = self._linear.weights
+        trust = self.trust
+        lines = curves_of_lines(weights_of(self._slow, _SLOW_NAMES))
+        tree = self._tree.compile()
         inner = 2**HEIGHT - 1
         features = np.zeros((TREES, inner), dtype=np.int64)
         thresholds = np.zeros((TREES, inner))
@@ -106,11 +180,20 @@ class FraudModel:
         ready = not trees._first_window
         if ready:
             places = {name: place for place, name in enumerate(ANOMALY_NAMES)}
-            for tree, root in enumerate(trees.trees):
-                _flatten(root, 0, 0.0, True, features[tree], thresholds[tree], leaves[tree], places)
+            for number, root in enumerate(trees.trees):
+                _flatten(root, 0, 0.0, True, features[number], thresholds[number], leaves[number], places)
         return FraudArrays(
-            weights=np.array([float(weights[name]) for name in CONTRIBUTION_NAMES]),
-            intercept=float(self._linear.intercept),
+            curves=trust["slow"] * lines + trust["fast"] * self._fast_mean.weights.reshape(_WIDTH, KNOTS),
+            intercept=float(self._stack.intercept)
+            + trust["slow"] * float(self._slow.intercept)
+            + trust["fast"] * self._fast_mean.intercept
+            + trust["tree"] * tree.start,
+            tree_feature=tree.feature,
+            tree_threshold=tree.threshold,
+            tree_children=tree.children,
+            tree_paths=trust["tree"] * tree.paths,
+            tree_depth=tree.depth,
+            calibration=self._calibrator.heights(),
             node_feature=features,
             node_threshold=thresholds,
             leaf_score=leaves,
@@ -119,15 +202,52 @@ class FraudModel:
 
     def dump(self) -> bytes:
         """The River objects for the learner's own signed checkpoint; never sent to workers."""
-        return pickle.dumps((self._linear, self._trees), protocol=5)
+        tree, calibrator = self._tree, self._calibrator
+        river = (self._slow, self._fast, tree.river, self._stack, calibrator.river, self._trees)
+        numbers = (self._fast_mean.dump(), calibrator.mean.dump(), tree.goods, tree.goods_weight)
+        times = (self._mean_share, self._mean_ms, self._quick_until_ms)
+        return pickle.dumps((river, numbers, times), protocol=5)
 
     @classmethod
     def load(cls, data: bytes) -> FraudModel:
         """Restore what `dump` wrote, through the restricted unpickler; the caller has checked the signature."""
-        model = cls.__new__(cls)
-        model._linear, model._river_trees = load_river(data)
-        model._batch = None
+        river, numbers, times = load_river(data)
+        model = cls()
+        tree = model._tree
+        model._slow, model._fast, tree.river, model._stack, calibration, model._river_trees = river
+        fast_mean, calibration_mean, tree.goods, tree.goods_weight = numbers
+        model._mean_share, model._mean_ms, model._quick_until_ms = times
+        model._fast_mean = RunningMean(model._fast, _FAST_NAMES)
+        model._fast_mean.load(fast_mean)
+        model._curves = Curves(model._fast_mean.weights.reshape(_WIDTH, KNOTS))
+        model._calibrator.follow(calibration, calibration_mean)
         return model
+
+    @property
+    def _trees(self) -> Any:
+        """River's own half-space trees, brought up to what the batches have learned."""
+        if self._batch is not None:
+            self._batch.write_back(self._river_trees)
+        return self._river_trees
+
+    def _line_margins(self, columns: Floats) -> list[float]:
+        weights = weights_of(self._slow, _SLOW_NAMES).reshape(-1, 1)
+        return _sums(np.multiply(columns, weights), float(self._slow.intercept))
+
+    def _curve_margins(self, columns: Floats) -> list[float]:
+        return _sums(self._curves.values(columns), self._fast_mean.intercept)
+
+
+def _sums(parts: Floats, intercept: float) -> list[float]:
+    # Top to bottom and not by a library that may choose its own order.
+    parts[0] += intercept
+    sums: list[float] = np.add.accumulate(parts, axis=0)[-1].tolist()
+    return sums
+
+
+def _asked(columns: Floats) -> Iterator[dict[int, float]]:
+    for row in columns.take(TREE_PLACES, axis=0).T.tolist():
+        yield dict(zip(TREE_PLACES, row, strict=True))
 
 
 def _tree_inputs(columns: Floats) -> list[dict[str, float]]:

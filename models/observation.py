@@ -28,10 +28,13 @@ class Observation(Struct, kw_only=True, gc=False):
     features, anomaly_score, fraud_probability, model_version
         As they were when the event was scored; null where it was not. `features` stay JSON: most vectors are never
         learned from, see `decode_features`.
-    outcome, about_event_id, typology
-        Of `kind` outcome.
+    outcome, about_event_id, typology, actor
+        Of `kind` outcome; `actor` is who says it, where that is a person or a desk with a name.
     status
         Of a transaction; one that did not go through is never taken for good because nobody complained.
+    control_group, propensity
+        Of a transaction the policy would decline while a control group is on: whether it was let pass, and how
+        often one like it is, 0..1.
     """
 
     disposition: str
@@ -47,11 +50,15 @@ class Observation(Struct, kw_only=True, gc=False):
     fraud_probability: float | None = None
     terminal_id: str | None = None
     merchant_id: str | None = None
+    device_id: str | None = None
     model_version: int = 0
     outcome: str | None = None
     about_event_id: str | None = None
     typology: str | None = None
     status: str | None = None
+    actor: str | None = None
+    control_group: bool = False
+    propensity: float | None = None
 
     @property
     def is_scored(self) -> bool:

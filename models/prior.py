@@ -26,10 +26,10 @@ WEIGHTS: dict[str, float] = {
     # velocity: bursts within the hour speak, the month's habits do not
     "tx_count_1h": 1.5, "tx_count_1d": -0.1, "tx_count_7d": 0.0, "tx_count_30d": 0.2,
     "amount_sum_1h": 0.0, "amount_sum_1d": 0.0, "amount_sum_7d": 0.0, "amount_sum_30d": 0.0,
-    "decline_count_1d": 1.8, "amount_mean_ratio_30d": 0.35, "tx_rate_ratio_1d": 0.8,
+    "decline_count_1d": 1.8, "tx_rate_ratio_1d": 0.8,
     # against the customer's own baseline: a large amount alone is mostly an honest purchase, so these stay modest
-    "amount_zscore_baseline": 0.1, "amount_max_ratio_baseline": 0.1,
-    "amount_excess": 0.0, "amount_zscore_excess": 0.3, "unusual_count_7d": 0.1,
+    "amount_zscore_baseline": 0.1, "amount_max_ratio_baseline": 0.35,
+    "amount_excess": 0.0, "amount_zscore_excess": 0.4, "unusual_count_7d": 0.1, "unusual_sum_7d": 0.0,
     "night_share_baseline": 0.0, "channel_share_baseline": -0.1,
     # novelty: a strange device spends, a strange country, a shop the customer never went to
     "merchant_new": 1.8, "terminal_new": 0.2, "device_new": 3.5, "country_new": 1.5, "payee_new": 0.6,
@@ -41,10 +41,11 @@ WEIGHTS: dict[str, float] = {
     # a confirmed fraud was dealt with: the card is new
     "fraud_confirmed_recent": 0.0,
     # what other customers met there: the latest known truth speaks, good ones since and a long series calm
-    "terminal_tx_rate": 0.0, "terminal_fraud_rate": 0.3, "terminal_fraud_recent": 0.2,
-    "terminal_fraud_count_7d": 0.5, "terminal_fraud_count_30d": 0.0, "terminal_good_since": -0.3,
-    "terminal_fraud_unbroken": 0.5, "terminal_fraud_share": 0.6, "terminal_fraud_age": -0.3,
+    "terminal_tx_rate": 0.0, "terminal_fraud_rate": 0.3, "terminal_fraud_count_7d": 0.9,
+    "terminal_fraud_count_30d": 0.0, "terminal_good_since": -0.3, "terminal_fraud_unbroken": 0.7,
+    "terminal_fraud_age": -0.2, "terminal_fraud_span": 0.0,
     "merchant_tx_rate": 0.0, "merchant_fraud_rate": 0.3,
+    "device_tx_rate": 0.0, "device_fraud_rate": 0.3, "device_fraud_recent": 0.5, "device_fraud_age": 0.0,
     # unusual as a whole, beyond what the lines above say
     ANOMALY: 0.1,
 }  # fmt: skip

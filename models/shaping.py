@@ -74,13 +74,15 @@ def sigmoid(margin: Floats) -> Floats:
     return result
 
 
-def shape_columns(vectors: Floats) -> Floats:
-    """Shaped vectors, one *row per feature*: shape (SIZE, n), contiguous.
+def shape_columns(vectors: Floats, room: int = 0) -> Floats:
+    """Shaped vectors, one *row per feature*: shape (SIZE + room, n), contiguous.
 
     Parameters
     ----------
     vectors
         Raw features in catalogue order, shape (n, SIZE).
+    room
+        Further rows at the end, for the caller to fill.
 
     Returns
     -------
@@ -89,13 +91,15 @@ def shape_columns(vectors: Floats) -> Floats:
     """
     if vectors.ndim != 2 or vectors.shape[1] != SIZE:
         raise ValueError(f"expected vectors of shape (n, {SIZE}), found {vectors.shape}: see features/catalogue.py")
-    columns: Floats = np.array(vectors.T, dtype=np.float64, order="C")
+    inputs: Floats = np.empty((SIZE + room, len(vectors)))
+    columns = inputs[:SIZE]
+    columns[:] = vectors.T
     columns[_LOG_ROWS] = log1p(columns[_LOG_ROWS])
     columns -= _CENTER
     columns /= _SCALE
     np.maximum(columns, _LOW, out=columns)
     np.minimum(columns, CLIP, out=columns)
-    return columns
+    return inputs
 
 
 def shape(vectors: Floats) -> Floats:

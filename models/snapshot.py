@@ -9,16 +9,17 @@ from __future__ import annotations
 import hashlib
 import hmac
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Annotated
 
 import msgspec
-import numpy as np
-from msgspec import Meta, Struct
+from msgspec import Struct
 
-from features.catalogue import FEATURE_VERSION, SIZE
-from models.compiled import ANOMALY_NAMES, CompiledFraud, FraudArrays
-from models.errors import SnapshotError
+from features.catalogue import FEATURE_VERSION
+from models.compiled import CompiledFraud, FraudArrays
+from models.errors import BaseMissingError, SnapshotError
+from models.governance.records import Lineage
+from models.packing import PackedFraud, pack_arrays, unpack_arrays
 from models.shared import Counts, SharedTable
 
 CHUNK_BYTES_MAX = 900_000
@@ -45,6 +46,8 @@ class Snapshot:
         The catalogue it was made for; another one is refused.
     counters
         Names and whole numbers for people: labels learned, frauds seen and so on.
+    lineage
+        Which candidate's weights these are, in what role, from which version and why.
     """
 
     version: int
@@ -53,6 +56,7 @@ class Snapshot:
     shared: SharedTable
     counters: dict[str, int] = field(default_factory=dict)
     feature_version: int = FEATURE_VERSION
+    lineage: Lineage = field(default_factory=Lineage)
 
 
 class LoadedSnapshot:
@@ -78,23 +82,23 @@ class _Places(Struct, array_like=True):
     fraud_7d: list[int]
     first_known_ms: list[int]
     good_since: list[int]
+    first_fraud_ms: list[int]
+    last_fraud_ms: list[int]
 
 
 class _Body(Struct, array_like=True):
     feature_version: int
     version: int
     as_of_ms: int
-    weights: bytes
-    intercept: float
-    trees: Annotated[int, Meta(ge=1, le=1000)]
-    inner: Annotated[int, Meta(ge=1, le=1 << 16)]
-    node_feature: bytes
-    node_threshold: bytes
-    leaf_score: bytes
-    score_max: float
+    fraud: PackedFraud
     terminals: _Places
     merchants: _Places
+    devices: _Places
     counters: dict[str, int]
+    lineage: Lineage
+    # Version whose places these add to, 0 for none; what is there no more, by sort.
+    base: int
+    gone: list[list[str]]
 
 
 class _Chunk(Struct, array_like=True):
@@ -127,18 +131,22 @@ def initial_snapshot() -> Snapshot:
     return Snapshot(version=1, as_of_ms=0, fraud=FraudModel().compile(), shared=SharedTable({}, {}))
 
 
-def pack(snapshot: Snapshot, key: bytes) -> list[bytes]:
-    """Signed chunks of a snapshot, each below `CHUNK_BYTES_MAX`; the same snapshot and key give the same bytes."""
+def pack(snapshot: Snapshot, key: bytes, base: Snapshot | None = None) -> list[bytes]:
+    """Signed chunks of a snapshot, each below `CHUNK_BYTES_MAX`; the same arguments give the same bytes.
+
+    With a `base` (packed whole, earlier) only the places that differ from it are written: whoever unpacks needs both.
+    """
     check_key(key)
-    arrays = snapshot.fraud
-    trees, inner = arrays.node_feature.shape
+    before = _tables(base) if base is not None else ({}, {}, {})
+    pairs = list(zip(_tables(snapshot), before, strict=True))
+    terminals, merchants, devices = (_pack_places(_changed(table, earlier)) for table, earlier in pairs)
+    gone = [sorted(earlier.keys() - table.keys()) for table, earlier in pairs]
     body = _Body(
         snapshot.feature_version, snapshot.version, snapshot.as_of_ms,
-        arrays.weights.astype("<f8").tobytes(), arrays.intercept, trees, inner,
-        arrays.node_feature.astype("<i4").tobytes(), arrays.node_threshold.astype("<f8").tobytes(),
-        arrays.leaf_score.astype("<f8").tobytes(), arrays.score_max,
-        _pack_places(snapshot.shared.terminals), _pack_places(snapshot.shared.merchants),
-        dict(sorted(snapshot.counters.items())),
+        pack_arrays(snapshot.fraud),
+        terminals, merchants, devices,
+        dict(sorted(snapshot.counters.items())), snapshot.lineage,
+        0 if base is None else base.version, gone,
     )  # fmt: skip
     data = zlib.compress(_encoder.encode(body), 6)
     whole = hashlib.sha256(data).digest()
@@ -152,7 +160,7 @@ def pack(snapshot: Snapshot, key: bytes) -> list[bytes]:
     return chunks
 
 
-def unpack(chunks: list[bytes], key: bytes) -> Snapshot:
+def unpack(chunks: list[bytes], key: bytes, base_of: Callable[[int], Snapshot] | None = None) -> Snapshot:
     """The snapshot that `pack` was given.
 
     Parameters
@@ -161,11 +169,14 @@ def unpack(chunks: list[bytes], key: bytes) -> Snapshot:
         All chunks of one snapshot, in order.
     key
         The key it was signed with.
+    base_of
+        Gives the whole snapshot of a version, for one that was packed with a base; raises `KeyError` without it.
 
     Raises
     ------
     SnapshotError
         Unsigned, altered, mixed, missing or reordered chunks, or another feature version; says what to do.
+        `BaseMissingError` when everything is right but the base is not here.
     """
     check_key(key)
     if not chunks or len(chunks) > _CHUNKS_MAX:
@@ -186,7 +197,7 @@ def unpack(chunks: list[bytes], key: bytes) -> Snapshot:
     data = b"".join(chunk.payload for chunk in decoded)
     if not hmac.compare_digest(hashlib.sha256(data).digest(), first.whole):
         raise SnapshotError(f"expected the digest of snapshot {first.version} to match its bytes: {_RESTART}")
-    snapshot = _decode_body(data, first.version)
+    snapshot = _decode_body(data, first.version, base_of)
     if snapshot.version != first.version:
         raise SnapshotError(f"expected version {first.version} inside, found {snapshot.version}: {_RESTART}")
     return snapshot
@@ -211,7 +222,7 @@ def _verified(data: bytes, key: bytes) -> _Chunk:
     return chunk
 
 
-def _decode_body(data: bytes, version: int) -> Snapshot:
+def _decode_body(data: bytes, version: int, base_of: Callable[[int], Snapshot] | None) -> Snapshot:
     inflater = zlib.decompressobj()
     try:
         raw = inflater.decompress(data, _INFLATED_BYTES_MAX)
@@ -223,22 +234,35 @@ def _decode_body(data: bytes, version: int) -> Snapshot:
                 "run learner and workers of the same release"
             )
         body = _body_decoder.decode(raw)
-        shape = (body.trees, body.inner)
-        arrays = FraudArrays(
-            weights=np.frombuffer(body.weights, dtype="<f8").reshape(SIZE + 1).astype(np.float64),
-            intercept=body.intercept,
-            node_feature=np.frombuffer(body.node_feature, dtype="<i4").reshape(shape).astype(np.int64),
-            node_threshold=np.frombuffer(body.node_threshold, dtype="<f8").reshape(shape).astype(np.float64),
-            leaf_score=np.frombuffer(body.leaf_score, dtype="<f8").reshape(body.trees, body.inner + 1).astype(float),
-            score_max=body.score_max,
-        )
+        arrays = unpack_arrays(body.fraud)
     except (zlib.error, msgspec.MsgspecError, ValueError, IndexError) as error:
-        raise SnapshotError(f"expected the body of snapshot {version}, found bytes unlike it: {_RESTART}") from error
-    places = arrays.node_feature
-    if places.min() < 0 or places.max() >= len(ANOMALY_NAMES) or not np.isfinite(arrays.weights).all():
-        raise SnapshotError(f"expected known features and finite weights in snapshot {version}: {_RESTART}")
-    shared = SharedTable(_unpack_places(body.terminals), _unpack_places(body.merchants))
-    return Snapshot(body.version, body.as_of_ms, arrays, shared, body.counters, body.feature_version)
+        raise SnapshotError(f"expected the body of snapshot {version}, found other ({error}): {_RESTART}") from error
+    tables = [_unpack_places(places) for places in (body.terminals, body.merchants, body.devices)]
+    if body.base:
+        try:
+            base = base_of(body.base) if base_of is not None else None
+        except KeyError:
+            base = None
+        if base is None:
+            raise BaseMissingError(
+                f"expected snapshot {body.base}, which snapshot {version} adds to, found none: it lies before it "
+                "in the models topic; read that again from there",
+                body.base,
+            )
+        tables = [
+            {name: counts for name, counts in before.items() if name not in gone} | new
+            for before, gone, new in zip(_tables(base), map(frozenset, body.gone), tables, strict=True)
+        ]
+    shared = SharedTable(*tables)
+    return Snapshot(body.version, body.as_of_ms, arrays, shared, body.counters, body.feature_version, body.lineage)
+
+
+def _tables(snapshot: Snapshot) -> tuple[dict[str, Counts], dict[str, Counts], dict[str, Counts]]:
+    return snapshot.shared.terminals, snapshot.shared.merchants, snapshot.shared.devices
+
+
+def _changed(table: dict[str, Counts], before: dict[str, Counts]) -> dict[str, Counts]:
+    return {name: counts for name, counts in table.items() if before.get(name) != counts} if before else table
 
 
 def _pack_places(places: dict[str, Counts]) -> _Places:

@@ -180,6 +180,7 @@ class Bulletin:
         deadline = time.monotonic() + timeout_s
         if not self.library.has_model(model_version) and model_version in self._where:
             await self._read_again(model_version, timeout_s)
+        await self._read_base(timeout_s)
         while not self.library.knows(model_version, policy_version):
             left = deadline - time.monotonic()
             if left <= 0:
@@ -188,7 +189,14 @@ class Bulletin:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self.changed.wait(), min(left, 0.5))
             self.check()
+            await self._read_base(left)
         return True
+
+    async def _read_base(self, timeout_s: float) -> None:
+        """Read what a snapshot that waits here adds to, if that was let go of."""
+        base, self.library.missing_base = self.library.missing_base, None
+        if base is not None and base in self._where and not self.library.has_model(base):
+            await self._read_again(base, timeout_s)
 
     async def _read_again(self, version: int, timeout_s: float) -> None:
         """Offer an old snapshot again, from where it lies in the topic."""
@@ -243,6 +251,7 @@ class Bulletin:
                 # While catching up only the newest is looked at, once; later every one as it comes.
                 if self._caught_up.is_set():
                     self._add(self.library.adopt, SNAPSHOT_KEY)
+                    await self._read_base(self.settings.request_timeout_s)
                 self.changed.set()
 
     async def _at_end(self, consumer: AIOKafkaConsumer) -> bool:

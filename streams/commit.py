@@ -187,14 +187,19 @@ class PartitionLog:
 
     async def publish(self, topic: str, partition: int, items: Sequence[Item]) -> None:
         """Make some records of one topic durable together; raises like `commit`."""
-        async with self.lock:
-            await asyncio.wait_for(self._publish(topic, partition, items), self.settings.request_timeout_s)
+        await self.publish_all([(topic, partition, items)])
 
-    async def _publish(self, topic: str, partition: int, items: Sequence[Item]) -> None:
+    async def publish_all(self, parts: Sequence[tuple[str, int, Sequence[Item]]]) -> None:
+        """Make records of several topics durable together: (topic, partition, items), in this order; like `commit`."""
+        async with self.lock:
+            await asyncio.wait_for(self._publish(parts), self.settings.request_timeout_s)
+
+    async def _publish(self, parts: Sequence[tuple[str, int, Sequence[Item]]]) -> None:
         if self.transactional:
             await self._producer.begin_transaction()
-        for acknowledged in await self._send(topic, partition, items):
-            await acknowledged
+        for topic, partition, items in parts:
+            for acknowledged in await self._send(topic, partition, items):
+                await acknowledged
         if self.transactional:
             await self._producer.commit_transaction()
 

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from msgspec import UNSET
 
+from alerts.explanation import merged
 from alerts.records import Alert, Decision, RiskChange, dead_letter_headers, encode
 from alerts.shift import Change
 from alerts.state import ACCOUNT, LEVELS, RiskState
@@ -120,6 +121,7 @@ def passed(
         fraud_level="normal",
         terminal_id=event.terminal_id or UNSET,
         merchant_id=event.merchant_id or UNSET,
+        device_id=event.device_id or UNSET,
         card_id=event.card_id or UNSET,
         amount_minor=event.amount_minor,
         currency=event.currency,
@@ -187,6 +189,7 @@ def transaction_fields(event: Transaction) -> dict[str, Any]:
         "currency": event.currency,
         "terminal_id": event.terminal_id or UNSET,
         "merchant_id": event.merchant_id or UNSET,
+        "device_id": event.device_id or UNSET,
         "status": event.status or UNSET,
     }
 
@@ -197,6 +200,7 @@ def outcome_fields(event: Outcome) -> dict[str, Any]:
         "outcome": event.outcome,
         "about_event_id": event.about_event_id or UNSET,
         "typology": event.typology or UNSET,
+        "actor": event.actor or UNSET,
     }
 
 
@@ -207,7 +211,8 @@ def level_of(risk: RiskState, card_id: object) -> str:
 
 
 def top_reasons(contributions: Sequence[float]) -> list[tuple[str, float]]:
-    """The largest risk-raising contributions, largest first; ties in catalogue order."""
+    """The largest risk-raising contributions, largest first, as in an alert's reasons; ties in catalogue order."""
+    contributions = merged(contributions)
     ranked = sorted(range(len(contributions)), key=lambda place: (-contributions[place], place))
     return [
         (CONTRIBUTION_NAMES[place], contributions[place]) for place in ranked[:REASONS_MAX] if contributions[place] > 0

@@ -384,6 +384,8 @@ class Engine:
                 fields["fraud_probability"] = probability[place]
                 fields["anomaly_score"] = anomaly[place]
                 fields["fraud_level"] = level_of(risk, event.card_id)
+                if change is not None and change.propensity is not None:
+                    fields["propensity"], fields["control_group"] = change.propensity, change.control_group
                 if change is not None and change.alerts:
                     fields["reasons"] = top_reasons(contributions.tolist())
         elif isinstance(event, Outcome):

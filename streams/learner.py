@@ -5,6 +5,7 @@ and the member that is assigned it learns; the others stand by. A transactional 
 
 Its progress lives beside its snapshots in the models topic (`checkpoint/...`, signed): a new learner reads
 the newest, reads the decisions again from where labels are still awaited, and goes on as if nothing was.
+It goes on reading that topic for commands; what it answers, see `streams/governance.py`.
 """
 
 from __future__ import annotations
@@ -14,19 +15,24 @@ import logging
 import signal
 import time
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import KafkaError
 
+from alerts.errors import PolicyError
+from alerts.model_rules import DEFAULT_MODELS_PATH, load_model_rules
+from models.governance.records import Ruling
+from models.governance.rules import ModelRules
 from models.learner import Learner, LearnerSettings
 from models.observation import decode_observation
-from models.snapshot import CHUNK_BYTES_MAX, Snapshot, pack
-from streams.bulletin import CHECKPOINT_KEY, SNAPSHOT_KEY
-from streams.commit import Item, PartitionLog
-from streams.errors import BrokerError
+from streams.commit import PartitionLog
+from streams.errors import BrokerError, SettingError
 from streams.fetched import make_records_light
+from streams.governance import RULING_KEY, ModelsLog, sealed
 from streams.memory import avoid_long_pauses
+from streams.outbox import Outbox
 from streams.settings import Settings
 from streams.worker import say
 
@@ -55,11 +61,12 @@ class LearnerProcess:
         self.partitions = partitions
         self.transactional = transactional
         self.key = key
+        self.rules = model_rules(settings)
         self.learner: Learner | None = None
         self._stopping = asyncio.Event()
         self._elected = asyncio.Event()
         self._published_s = 0.0
-        self._pending: Snapshot | None = None
+        self._outbox = Outbox(settings, key)
 
     async def run(self) -> None:
         """Stand by, learn when elected, end on SIGTERM or SIGINT.
@@ -93,35 +100,66 @@ class LearnerProcess:
 
     async def _learn(self, polling: asyncio.Task[None]) -> None:
         settings = self.settings
-        async with PartitionLog(settings, "learner", self.transactional) as out:
-            self.learner, start = await self._restore()
-            consumer = self._consumer(None)
-            await _started(consumer, settings)
-            try:
-                tps = [TopicPartition(settings.topic_decisions, p) for p in range(self.partitions)]
-                consumer.assign(tps)
-                await consumer.seek_to_beginning()
-                for tp in tps:
-                    if start.get(tp.partition):
-                        consumer.seek(tp, start[tp.partition])
-                avoid_long_pauses()
-                say("learner ready", **self.learner.stats())
-                while not self._stopping.is_set() and self._elected.is_set():
-                    if polling.done():
-                        polling.result()
-                    answer = await consumer.getmany(timeout_ms=200, max_records=_FETCH_RECORDS_MAX)
-                    for tp, records in answer.items():
-                        self._observe(tp.partition, records)
-                    for snapshot in self.learner.drain():
-                        self._pending = snapshot
-                    self._hold_back(consumer, tps)
-                    await self._publish(out)
-                if not self._elected.is_set():
-                    raise BrokerError("another learner was elected; this one ends so that only one teaches")
-                await self._publish(out, now=True)
-                say("learner stopped", **self.learner.stats())
-            finally:
-                await asyncio.wait({asyncio.ensure_future(consumer.stop())}, timeout=5)
+        models = self._consumer(None)
+        await _started(models, settings)
+        try:
+            async with PartitionLog(settings, "learner", self.transactional) as out:
+                # After the fence: what a former learner still says does not count, and is not read as if it did.
+                read = await self._read_models(models)
+                self.learner, start = self._restore(read)
+                await self._teach(polling, out, models, read, start)
+        finally:
+            await asyncio.wait({asyncio.ensure_future(models.stop())}, timeout=5)
+
+    async def _teach(
+        self, polling: asyncio.Task[None], out: PartitionLog, models: AIOKafkaConsumer, read: ModelsLog,
+        start: dict[int, int],
+    ) -> None:  # fmt: skip
+        settings, learner = self.settings, self.learner
+        assert learner is not None  # noqa: S101  # set by the caller
+        consumer = self._consumer(None)
+        await _started(consumer, settings)
+        try:
+            tps = [TopicPartition(settings.topic_decisions, p) for p in range(self.partitions)]
+            consumer.assign(tps)
+            await consumer.seek_to_beginning()
+            for tp in tps:
+                if start.get(tp.partition):
+                    consumer.seek(tp, start[tp.partition])
+            avoid_long_pauses()
+            say("learner ready", **learner.stats())
+            while not self._stopping.is_set() and self._elected.is_set():
+                if polling.done():
+                    polling.result()
+                await self._rule(models, read, out)
+                answer = await consumer.getmany(timeout_ms=200, max_records=_FETCH_RECORDS_MAX)
+                for tp, records in answer.items():
+                    self._observe(tp.partition, records)
+                self._outbox.gather(learner, learner.drain())
+                self._hold_back(consumer, tps)
+                await self._publish(out)
+            if not self._elected.is_set():
+                raise BrokerError("another learner was elected; this one ends so that only one teaches")
+            await self._publish(out, now=True)
+            say("learner stopped", **learner.stats())
+        finally:
+            await asyncio.wait({asyncio.ensure_future(consumer.stop())}, timeout=5)
+
+    async def _rule(self, models: AIOKafkaConsumer, read: ModelsLog, out: PartitionLog) -> None:
+        """Answer new commands: first make durable after which epoch each counts, then let it count."""
+        assert self.learner is not None  # noqa: S101  # only called while learning
+        for records in (await models.getmany(timeout_ms=0, max_records=_FETCH_RECORDS_MAX)).values():
+            for record in records:
+                read.take(record.key, record.value)
+        if not read.commands:
+            return
+        rulings = [Ruling(command, self.learner.done_ms) for command in read.commands.values()]
+        items = [(*sealed(RULING_KEY + ruling.command.id.encode(), ruling, self.key), ()) for ruling in rulings]
+        await out.publish(self.settings.topic_models, 0, items)
+        for ruling in rulings:
+            read.ruled(ruling)
+            self.learner.rule(ruling)
+            say("command", id=ruling.command.id, command=ruling.command.kind, by=ruling.command.by)
 
     def _observe(self, partition: int, records: list[Any]) -> None:
         assert self.learner is not None  # noqa: S101  # only called while learning
@@ -141,63 +179,38 @@ class LearnerProcess:
                 consumer.resume(tp)
 
     async def _publish(self, out: PartitionLog, *, now: bool = False) -> None:
-        """Publish the newest snapshot with the checkpoint, together; not more often than asked."""
-        if self._pending is None or self.learner is None:
+        """Make durable what is in the outbox; not more often than asked."""
+        learner = self.learner
+        if learner is None or not self._outbox:
             return
-        if not now and time.monotonic() - self._published_s < self.settings.publish_every_s:
-            return
-        snapshot, self._pending = self._pending, None
-        chunks = pack(snapshot, self.key)
-        items: list[Item] = [
-            (b"%b%d/%d/%d" % (SNAPSHOT_KEY, snapshot.version, place, len(chunks)), chunk, ())
-            for place, chunk in enumerate(chunks)
-        ]
-        state = self.learner.checkpoint(self.key)
-        parts = [state[i : i + CHUNK_BYTES_MAX] for i in range(0, len(state), CHUNK_BYTES_MAX)]
-        items += [
-            (b"%b%d/%d/%d" % (CHECKPOINT_KEY, snapshot.version, place, len(parts)), part, ())
-            for place, part in enumerate(parts)
-        ]
-        await out.publish(self.settings.topic_models, 0, items)
-        self._published_s = time.monotonic()
-        say(
-            "snapshot",
-            version=snapshot.version,
-            as_of_ms=snapshot.as_of_ms,
-            bytes=sum(map(len, chunks)),
-            **snapshot.counters,
-        )
+        if now or time.monotonic() - self._published_s >= self.settings.publish_every_s:
+            await out.publish_all(self._outbox.parts(learner))
+            self._published_s = time.monotonic()
 
-    async def _restore(self) -> tuple[Learner, dict[int, int]]:
-        """The newest whole checkpoint of the models topic, or a new learner; and where to read decisions from."""
-        settings = self.settings
-        consumer = self._consumer(None)
-        await _started(consumer, settings)
-        tp = TopicPartition(settings.topic_models, 0)
-        parts: dict[int, dict[int, bytes]] = {}
-        newest: bytes | None = None
-        try:
-            consumer.assign([tp])
-            await consumer.seek_to_beginning(tp)
-            while True:
-                answer = await consumer.getmany(tp, timeout_ms=200, max_records=_FETCH_RECORDS_MAX)
-                for record in answer.get(tp, ()):
-                    if record.key and record.key.startswith(CHECKPOINT_KEY) and record.value:
-                        version, place, count = (int(n) for n in record.key.removeprefix(CHECKPOINT_KEY).split(b"/"))
-                        found = parts.setdefault(version, {})
-                        found[place] = record.value
-                        if len(found) == count:
-                            newest = b"".join(found[i] for i in sorted(found))
-                            parts.clear()
-                end = consumer.highwater(tp)
-                if end is not None and await consumer.position(tp) >= end:
-                    break
-        finally:
-            await asyncio.wait({asyncio.ensure_future(consumer.stop())}, timeout=5)
-        if newest is None:
-            return Learner(self.partitions, self.learner_settings()), {}
-        learner = Learner.restore(newest, self.key, self.learner_settings())
-        return learner, learner.resume_offsets()
+    async def _read_models(self, consumer: AIOKafkaConsumer) -> ModelsLog:
+        """The models topic from its beginning to its end; the consumer stays there for what comes."""
+        tp = TopicPartition(self.settings.topic_models, 0)
+        read = ModelsLog(self.key)
+        consumer.assign([tp])
+        await consumer.seek_to_beginning(tp)
+        while True:
+            answer = await consumer.getmany(tp, timeout_ms=200, max_records=_FETCH_RECORDS_MAX)
+            for record in answer.get(tp, ()):
+                read.take(record.key, record.value)
+            end = consumer.highwater(tp)
+            if end is not None and await consumer.position(tp) >= end:
+                return read
+
+    def _restore(self, read: ModelsLog) -> tuple[Learner, dict[int, int]]:
+        """The learner of the newest whole checkpoint, or a new one; and where to read decisions from."""
+        if read.checkpoint is None:
+            learner, start = Learner(self.partitions, self.learner_settings(), self.rules), {}
+        else:
+            learner = Learner.restore(read.checkpoint, self.key, self.learner_settings(), self.rules)
+            start = learner.resume_offsets()
+        for ruling in read.rulings:
+            learner.rule(ruling)
+        return learner, start
 
     def learner_settings(self) -> LearnerSettings:
         """The learner's part of the settings."""
@@ -242,6 +255,21 @@ class _Election(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
             self._elected.set()
         else:
             self._elected.clear()
+
+
+def model_rules(settings: Settings) -> ModelRules:
+    """The rules file in force.
+
+    Raises
+    ------
+    SettingError
+        When it cannot be read or says what it must not.
+    """
+    path = Path(settings.model_rules) if settings.model_rules else DEFAULT_MODELS_PATH
+    try:
+        return load_model_rules(path)
+    except PolicyError as error:
+        raise SettingError(f"{path}: {error}") from None
 
 
 async def _started(consumer: AIOKafkaConsumer, settings: Settings) -> None:

@@ -32,6 +32,9 @@ class Settings:
     broker: str = _setting("127.0.0.1:9092", "Kafka bootstrap address, HOST:PORT[,HOST:PORT]")
     topic_prefix: str = _setting("riskshift", "first part of every topic name and of the consumer group")
     policy: str = _setting("", "policy file (TOML); empty: the policy that ships with Riskshift")
+    model_rules: str = _setting(
+        "", "file of candidates, guards and label caps (TOML); empty: the one that ships with Riskshift"
+    )
     home: str = _setting(".riskshift", "folder of keys and local state; created with mode 0700")
     signing_key_file: str = _setting(
         "", "file with the key that signs model snapshots; empty: HOME/signing.key, made on first use"

@@ -41,7 +41,7 @@ from tests.documents import (
 
 DOCUMENTS = sorted([*HOME.glob("*.md"), *DOCS.rglob("*.md"), *(HOME / "benchmarks").glob("*.md")])
 PACKAGES = ("features", "models", "alerts", "streams")
-_HEAVY = ("numpy", "river", "faust", "aiokafka", "kafka", "msgspec", "aiohttp", "pyarrow", "rich")
+_HEAVY = ("numpy", "river", "faust", "aiokafka", "kafka", "msgspec", "aiohttp", "pyarrow", "rich", "matplotlib")
 
 
 # --- pages written from the code -----------------------------------------------------------------------

@@ -14,7 +14,7 @@ from features.catalogue import FEATURE_VERSION
 from models.errors import CheckpointError
 from models.snapshot import check_key
 
-_DOMAIN = b"riskshift checkpoint 1"
+_DOMAIN = b"riskshift checkpoint 2"
 _INFLATED_BYTES_MAX = 1 << 30
 _ANEW = "start the learner without it (it reads the decisions topic from the beginning)"
 
@@ -30,8 +30,12 @@ class Checkpoint(Struct, array_like=True):
         Per partition: (offset, tick, input offset) from where reading again fills the waiting store.
     evicted
         Per partition: offsets among those read again which had been evicted, so they stay out.
-    river
-        Pickled River objects; only ever opened through the restricted unpickler, after the signature.
+    rivers
+        Pickled River objects by name; only ever opened through the restricted unpickler, after the signature.
+    indicators, joiner, council, drift
+        What the learner's parts dumped.
+    shadows
+        (partition, offset, probabilities) of held-out events that wait for their label.
     """
 
     feature_version: int
@@ -46,8 +50,12 @@ class Checkpoint(Struct, array_like=True):
     resume: list[tuple[int, int, int]]
     evicted: list[list[int]]
     counters: dict[str, int]
-    river: bytes
+    rivers: dict[str, bytes]
     indicators: list[Any]
+    joiner: list[Any]
+    council: list[Any]
+    drift: list[Any]
+    shadows: list[Any]
 
 
 def seal(checkpoint: Checkpoint, key: bytes) -> bytes:

@@ -20,7 +20,7 @@ _SHELF_MS = 3_600_000
 class Entry(Struct, eq=False, gc=False):
     """One scored event. `label` is what is known, `learned` what the model was told; None is nothing yet.
 
-    `features` are the vector as JSON, as it came: most are never learned from, and it is no larger than 48 numbers.
+    `features` are the vector as JSON, as it came: most are never learned from, and it is no larger than its numbers.
     """
 
     key: Key
@@ -40,6 +40,16 @@ class Entry(Struct, eq=False, gc=False):
     matured: bool = False
     # When this event's fraud was counted in the shared indicators; -1 when it was not.
     known_ms: int = -1
+    # What the champion in force said of it; None where nothing did.
+    probability: float | None = None
+    # Of a customer who never teaches; judged instead.
+    held: bool = False
+    # Who said `label`, where it is a named actor; whether what was said is set aside.
+    actor: str | None = None
+    aside: bool = False
+    # How often a declined event like this is let pass; 1 where nothing was declined, 0 where it was not let pass.
+    propensity: float = 1.0
+    device_id: str | None = None
 
 
 class Waiting:
@@ -69,6 +79,12 @@ class Waiting:
     def get(self, key: Key) -> Entry | None:
         """The event that waits under this key."""
         return self._entries.get(key)
+
+    def said_by(self, actor: str) -> list[Entry]:
+        """Events whose label this actor gave, in order of partition and offset. O(n)."""
+        found = [entry for entry in self._entries.values() if entry.actor == actor]
+        found.sort(key=lambda entry: (entry.partition, entry.offset))
+        return found
 
     def add(self, entry: Entry) -> Entry | None:
         """Let an event wait; returns the one evicted for it, if any. The same key again takes the old one's place."""

@@ -27,6 +27,8 @@ COMMANDS: dict[str, str] = {
     "simulate": "send a simulated town's events, with planted fraud and hardship",
     "send": "send a file of events (handbook, berka, uci-default, events, csv)",
     "tail": "print alerts, risk changes, decisions or dead letters",
+    "evaluate": "say how good the scores are on a file whose truth is known",
+    "models": "which fraud model decides and why; promote a challenger, go back",
     "reconcile": "say whether every event was answered exactly once",
     "state": "hash or describe the customers' rows, or build local rows anew",
     "config": "show every setting, its value and where it came from",

@@ -44,7 +44,7 @@ def alert_text(value: bytes | None, lang: str) -> tuple[str, str]:
     severity = str(alert.get("severity", "?"))
     parts = [
         _time(alert.get("event_time_ms")), f"{escaped(severity).upper():<8}",
-        f"customer {escaped(alert.get('customer_id'))}", _words(alert.get("title"), lang),
+        _whom(alert), _words(alert.get("title"), lang),
     ]  # fmt: skip
     title = _words(alert.get("title"), lang)
     # A signal is its own first reason; a person needs it once.
@@ -52,6 +52,14 @@ def alert_text(value: bytes | None, lang: str) -> tuple[str, str]:
     reasons = "; ".join(text for text in texts if text != title)
     actions = ", ".join(_words(action.get("text"), lang) for action in _list(alert.get("actions")))
     return "  ".join(parts) + (f": {reasons}" if reasons else "") + (f" → {actions}" if actions else ""), severity
+
+
+def _whom(alert: dict[str, Any]) -> str:
+    # A model alert is about no customer.
+    scope = alert.get("scope")
+    if isinstance(scope, dict) and scope.get("type") == "model":
+        return f"model {escaped(scope.get('id'))}"
+    return f"customer {escaped(alert.get('customer_id'))}"
 
 
 def risk_change_line(record: Record, _lang: str) -> tuple[str, str]:

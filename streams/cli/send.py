@@ -13,12 +13,12 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TextIO
 
 from streams.cli.arguments import count, duration_ms, rate, time_ms
+from streams.cli.rejects import Rejects
 from streams.send import SendSummary, send_events
 from streams.settings import load
-from streams.sources import FORMATS, Reject, Source, SourceError, open_source
+from streams.sources import FORMATS, Source, open_source
 
 DESCRIPTION = """\
 Send a file (or a folder of files) to the events topic, as canonical events in time order.
@@ -38,7 +38,6 @@ examples:
   riskshift send events.jsonl.gz --format events --rejects bad.jsonl
   riskshift send payments.csv --format csv --mapping payments.toml --json
 """.format(formats="\n".join(f"  {name:<12} {line}" for name, line in FORMATS.items()))
-_SHOWN_REJECTS = 5
 _LINE_S = 5.0
 
 
@@ -70,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
     # The client logs each failed try; we say it once, in one sentence.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     with ExitStack() as stack:
-        rejects = _Rejects(_open_rejects(args.rejects, stack))
+        rejects = Rejects(args.rejects, stack)
         source = open_source(
             args.format, args.file, mapping=args.mapping, from_ms=args.from_ms, until_ms=args.until_ms,
             label_delay_ms=args.label_delay_ms, outcomes=not args.no_outcomes, on_reject=rejects,
@@ -90,34 +89,6 @@ async def _send(args: argparse.Namespace, source: Source, show: Callable[[int], 
     events = itertools.islice(source, args.limit)
     topic = args.topic or load(topic_prefix=args.topic_prefix)[0].topic_events
     return await send_events(args.broker, topic, events, rate=args.rate, progress=show, stop=stop)
-
-
-def _open_rejects(path: Path | None, stack: ExitStack) -> TextIO | None:
-    if path is None:
-        return None
-    try:
-        return stack.enter_context(path.open("w", encoding="utf-8"))
-    except OSError as error:
-        raise SourceError(f"expected to write rejected rows to {path}, found: {error.strerror}") from None
-
-
-class _Rejects:
-    # The first few are shown; all are written where that was asked for.
-    def __init__(self, file: TextIO | None) -> None:
-        self._file = file
-        self._count = 0
-
-    def __call__(self, reject: Reject) -> None:
-        self._count += 1
-        if self._file is not None:
-            fields = {"file": reject.file, "line": reject.line, "code": reject.code, "reason": reject.reason}
-            self._file.write(json.dumps({**fields, "text": reject.text}) + "\n")
-        if self._count <= _SHOWN_REJECTS:
-            # ascii() escapes what a file could otherwise do to a terminal.
-            print(f"rejected {reject.file}:{reject.line}: {reject.code}: {ascii(reject.reason)[1:-1]}", file=sys.stderr)
-        elif self._count == _SHOWN_REJECTS + 1:
-            more = "in the --rejects file" if self._file is not None else "not shown; keep them with --rejects FILE"
-            print(f"more rejected rows are {more}", file=sys.stderr)
 
 
 def _lines(source: Source) -> Callable[[int], None]:

@@ -35,6 +35,7 @@ class _Said(msgspec.Struct):
 
 class _Alert(msgspec.Struct):
     alert_id: str
+    customer_id: str = "?"
 
 
 class _Change(msgspec.Struct):
@@ -167,7 +168,11 @@ class PartitionLedger:
         return True
 
     def _take_alert(self, at_ms: int, value: bytes | None) -> None:
-        alert_id = _alert.decode(value or b"").alert_id
+        alert = _alert.decode(value or b"")
+        if not alert.customer_id:
+            # A model alert: the learner says it, no decision names it.
+            return
+        alert_id = alert.alert_id
         if self._recent[ALERTS].seen(value):
             self.physical_duplicates += 1
             return

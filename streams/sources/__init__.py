@@ -1,8 +1,9 @@
 """Adapters that turn files into canonical events, in time order, a batch of rows at a time.
 
-`open_source` is the door; `FORMATS` names what can be read. `source.py` holds what the adapters share
-(what was asked, what was counted, what was rejected), `tables.py` and `columns.py` read Parquet and CSV,
-and there is one module per format. What is read and what it becomes is written in `docs/sources.md`.
+`open_source` is the door; `labelled.py` is a second one, for those who need every row with its truth. `FORMATS`
+names what can be read. `source.py` holds what the adapters share (what was asked, what was counted, what was
+rejected), `tables.py`, `ordering.py` and `columns.py` read Parquet and CSV, and there is one module per format.
+What is read and what it becomes is written in `docs/sources.md`.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from streams.sources.source import Reject, Request, Source, SourceError, Tally
 
@@ -61,22 +63,32 @@ def open_source(
     SourceError
         Unknown format, missing file or column, wrong mapping; while reading: a file that is not in time order.
     """
+    tally = Tally(on_reject)
+    request = Request(path, mapping, from_ms, until_ms, label_delay_ms, outcomes, tally)
+    return Source(adapter(fmt, request).read(request), tally)
+
+
+def adapter(fmt: str, request: Request) -> Any:
+    """The module that reads `fmt`, after what can be said before the first row was checked.
+
+    Raises
+    ------
+    SourceError
+        Unknown format, no file, a mapping too few or too many, an empty range.
+    """
     if fmt not in FORMATS:
         raise SourceError(f"expected a format of {', '.join(FORMATS)}, found {fmt!r}")
-    if (fmt == "csv") != (mapping is not None):
+    if (fmt == "csv") != (request.mapping is not None):
         raise SourceError(
             "format csv needs a mapping file (--mapping M, see docs/sources.md)"
             if fmt == "csv"
             else f"format {fmt} knows its columns and takes no mapping file: leave --mapping out, or use --format csv"
         )
-    if not path.exists():
-        raise SourceError(f"expected a file or folder at {path}, found nothing there: check the path")
-    if from_ms is not None and until_ms is not None and from_ms >= until_ms:
-        raise SourceError(f"expected --from before --until, found {from_ms} and {until_ms}")
-    tally = Tally(on_reject)
-    request = Request(path, mapping, from_ms, until_ms, label_delay_ms, outcomes, tally)
-    module = importlib.import_module(f"streams.sources.{fmt.replace('-', '_')}")
-    return Source(module.read(request), tally)
+    if not request.path.exists():
+        raise SourceError(f"expected a file or folder at {request.path}, found nothing there: check the path")
+    if request.from_ms is not None and request.until_ms is not None and request.from_ms >= request.until_ms:
+        raise SourceError(f"expected --from before --until, found {request.from_ms} and {request.until_ms}")
+    return importlib.import_module(f"streams.sources.{fmt.replace('-', '_')}")
 
 
-__all__ = ["FORMATS", "Reject", "Source", "SourceError", "open_source"]
+__all__ = ["FORMATS", "Reject", "Source", "SourceError", "adapter", "open_source"]

@@ -77,9 +77,8 @@ def _rows(path: Any, tally: Tally) -> Iterator[_Row]:
             ids(columns[name])
             for name in ("trans_id", "account_id", "type", "operation", "k_symbol", "bank", "account")
         ]
-        for number, row in enumerate(
-            zip(date_column(columns["date"]), *texts, amounts, balances, strict=True), batch.first_row
-        ):
+        values = zip(date_column(columns["date"]), *texts, amounts, balances, strict=True)
+        for number, row in zip(batch.numbers, values, strict=True):
             at, trans, account, kind, amount = row[0], row[1], row[2], row[3], row[8]
             if (
                 at is None

@@ -2,159 +2,133 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import msgspec
-import pyarrow as pa
 
 from features.errors import EventError
 from features.events import Event, Outcome, decode, encode
-from streams.sources.columns import amounts_minor, ids, time_parser, times_ms
-from streams.sources.mapping import Field, Mapping, load_mapping
-from streams.sources.source import Reject, Request, SourceError, Tally
-from streams.sources.tables import Batch, read_batches, read_table, table_files
-
-_Get = Callable[[int], Any]
+from streams.sources.columns import ids
+from streams.sources.labels import events_in_range
+from streams.sources.mapped_values import raw_ids, times_of, values_of
+from streams.sources.mapping import Label, Mapping, load_mapping
+from streams.sources.ordering import in_time_order
+from streams.sources.source import Labelled, Reject, Request, SourceError
+from streams.sources.tables import Batch, column_names, read_batches, table_files
 
 
 def read(request: Request) -> Iterator[Event]:
-    """Events of the rows in time order; a labelled row's outcome follows it by the label delay.
+    """Events of the rows in time order; a labelled row's outcome follows it when it becomes known.
 
-    Memory: one batch of rows and the labels of one delay; with `sort = true` in the mapping, the whole file.
+    Memory: one batch of rows and the labels not known yet; with `sort = true` in the mapping see `in_time_order`.
     """
+    return events_in_range(rows(request), request)
+
+
+def mapping_of(request: Request) -> Mapping:
+    """The mapping of the request, checked."""
     if request.mapping is None:
         raise SourceError("format csv needs a mapping file: see docs/sources.md")
-    mapping = load_mapping(request.mapping)
-    delay = mapping.label.delay_ms if mapping.label else 0
-    delay = delay if request.label_delay_ms is None else request.label_delay_ms
-    since, before, tally = request.since, request.before, request.tally
-    waiting: deque[Outcome] = deque()
-    last = 0
-    for batch in _batches(request.path, mapping, tally):
-        for number, event, outcome in _rows(batch, mapping, tally, request):
-            at = event.event_time_ms
+    return load_mapping(request.mapping)
+
+
+def has_labels(request: Request) -> bool:
+    """Whether there is a `[label]` and the files have its column."""
+    label = mapping_of(request).label
+    return label is not None and all(label.column in column_names(path) for path in table_files(request.path))
+
+
+def rows(request: Request) -> Iterator[Labelled]:
+    """Events before the end of the range, each with its outcome, if there is one; rows before the range too."""
+    mapping = mapping_of(request)
+    last = file_first = reached = 0
+    file = ""
+    for batch in _batches(request, mapping):
+        if batch.file != file:
+            file, file_first = batch.file, reached
+        reached = file_first + batch.numbers[-1] if batch.rows else reached
+        for number, labelled in _rows(batch, mapping, request, file_first):
+            at = labelled.event.event_time_ms
             if at < last:
                 raise SourceError(
                     f"expected rows in time order, found row {number} of {batch.file} earlier than one before it: "
-                    "sort the file, or put `sort = true` into the mapping (holds the file in memory)"
+                    "sort the file, or put `sort = true` into the mapping"
                 )
             last = at
-            while waiting and waiting[0].event_time_ms <= at:
-                known = waiting.popleft()
-                if since <= known.event_time_ms < before:
-                    yield known
-            if at >= before:
+            if at >= request.before:
                 return
-            if at >= since:
-                tally.rows += 1
-                yield event
-            if outcome is not None and request.outcomes:
-                waiting.append(msgspec.structs.replace(outcome, event_time_ms=at + delay))
-    for known in waiting:
-        if since <= known.event_time_ms < before:
-            yield known
+            yield labelled
 
 
-def _batches(path: Path, mapping: Mapping, tally: Tally) -> Iterator[Batch]:
-    files = table_files(path)
-    if not mapping.sort:
-        for file in files:
-            yield from read_batches(file, mapping.columns, (), tally)
+def _batches(request: Request, mapping: Mapping) -> Iterator[Batch]:
+    files = table_files(request.path)
+    columns, optional = list(mapping.columns), list(mapping.optional)
+    if mapping.label is not None:
+        (columns if request.labels else optional).extend(c for c in mapping.label.columns if c not in columns)
+    by = mapping.time
+    if (request.sort or mapping.sort) and by.columns:
+        yield from in_time_order(files, columns, optional, request.tally, by.columns, lambda batch: times_of(by, batch))
         return
-    if len(files) > 1:
-        raise SourceError(f"expected one file with `sort = true`, found {len(files)} in {path}: join them first")
-    table = read_table(files[0], mapping.columns, (), tally)
-    rows = len(next(iter(table.values()), ()))
-    by = next(f for f in mapping.fields if f.name == "event_time_ms")
-    times = _times(by, table[by.column]) if by.column else [0] * rows
-    # Rows without a time go first, where they are rejected without disturbing the others.
-    sortable = [-1 if at is None else at for at in times]
-    order = pa.array(sorted(range(rows), key=sortable.__getitem__), pa.int64())
-    columns = {name: column.take(order) for name, column in table.items()}
-    columns[_PLACE] = order
-    yield Batch(files[0].name, 1, rows, columns)
+    for file in files:
+        yield from read_batches(file, columns, optional, request.tally)
 
 
-# Not a possible column name of a file read here: it holds a row's place before sorting.
-_PLACE = "\0place"
-
-
-def _rows(
-    batch: Batch, mapping: Mapping, tally: Tally, request: Request
-) -> Iterator[tuple[int, Event, Outcome | None]]:
-    getters = [(f.name, _getter(f, batch)) for f in mapping.fields]
-    label = _labeller(mapping, batch)
-    event_type = mapping.event_type
-    stem = batch.file.split(".")[0][:32]
-    places = batch.columns[_PLACE].to_pylist() if _PLACE in batch.columns else None
-    for row in range(batch.rows):
-        number = places[row] + 1 if places else batch.first_row + row
+def _rows(batch: Batch, mapping: Mapping, request: Request, file_first: int) -> Iterator[tuple[int, Labelled]]:
+    getters = [(f.name, get) for f in mapping.fields if (get := values_of(f, batch)) is not None]
+    optional = [f.name for f in mapping.fields if f.optional]
+    by_id = next((f for f in mapping.fields if f.name == "event_id" and f.columns), None)
+    own_ids = raw_ids(by_id, batch) if by_id else None
+    label = _labeller(mapping.label, batch, request.label_delay_ms)
+    event_type, tally = mapping.event_type, request.tally
+    stem = request.stem + batch.file.split(".")[0][:32]
+    for row, number in enumerate(batch.numbers):
         values = {name: value for name, get in getters if (value := get(row)) is not None}
         values.setdefault("event_id", f"{stem}-{number}")
         values["schema_version"] = 1
         values["kind"] = mapping.kind
         try:
-            event = msgspec.convert(values, event_type, strict=False)
+            event = _convert(values, event_type, optional)
             # The same door as every event's: bounds of text, card numbers.
             decode(encode(event))
             outcome = label(row, event)
         except (msgspec.ValidationError, EventError) as error:
             at = values.get("event_time_ms")
-            if not isinstance(at, int) or request.since <= at < request.before:
+            if request.wants(at if isinstance(at, int) else None):
                 tally.rows += 1
                 code = error.code if isinstance(error, EventError) else _code(str(error))
                 tally.reject(Reject(batch.file, number, code, str(error), _shown(values)))
             continue
-        yield number, event, outcome
+        own_id = own_ids[row] if own_ids is not None else None
+        yield number, Labelled(event, outcome if request.outcomes else None, own_id or str(file_first + number))
 
 
-def _getter(f: Field, batch: Batch) -> _Get:
-    if f.column is None:
-        constant = f.constant
-        return lambda _row: constant
-    column = batch.columns[f.column]
-    values: list[Any]
-    if f.name.endswith("_ms"):
-        values = _or_unreadable(_times(f, column), column)
-    elif f.name.endswith("_minor") and f.values is None:
-        values = _or_unreadable(amounts_minor(column, f.digits), column)
-    else:
-        values = ids(column)
-        if f.values is not None:
-            # A value that is not listed stays as it is, and is refused if the field does not know it.
-            table = {str(key): value for key, value in f.values.items()}
-            values = [None if v is None else table.get(v, f.default if f.default is not None else v) for v in values]
-        if f.prefix:
-            values = [None if v is None else f"{f.prefix}{v}" for v in values]
-    if f.default is not None:
-        values = [f.default if v is None else v for v in values]
-    return values.__getitem__
+def _convert(values: dict[str, Any], event_type: type[Event], optional: list[str]) -> Event:
+    try:
+        return msgspec.convert(values, event_type, strict=False)
+    except msgspec.ValidationError:
+        if not any(name in values for name in optional):
+            raise
+    # What may be missing may also be something the field does not take: then it is left out.
+    needed = {name: value for name, value in values.items() if name not in optional}
+    for name in optional:
+        if name in values:
+            try:
+                msgspec.convert({**needed, name: values[name]}, event_type, strict=False)
+            except msgspec.ValidationError:
+                del values[name]
+    return msgspec.convert(values, event_type, strict=False)
 
 
-def _or_unreadable(converted: list[Any], column: Any) -> list[Any]:
-    # What is there but cannot be read must not pass for absent: text where a number belongs is refused below.
-    if None not in converted:
-        return converted
-    raw = column.to_pylist()
-    return [
-        f"unreadable: {raw[row]}"[:80] if value is None and raw[row] is not None and str(raw[row]).strip() else value
-        for row, value in enumerate(converted)
-    ]
-
-
-def _times(f: Field, column: Any) -> list[int | None]:
-    return times_ms(column, time_parser(f.format, f.origin_ms))
-
-
-def _labeller(mapping: Mapping, batch: Batch) -> Callable[[int, Event], Outcome | None]:
-    label = mapping.label
-    if label is None:
+def _labeller(label: Label | None, batch: Batch, delay_ms: int | None) -> Callable[[int, Event], Outcome | None]:
+    if label is None or label.column not in batch.columns:
         return lambda _row, _event: None
     marks = ids(batch.columns[label.column])
-    typologies = ids(batch.columns[label.typology]) if label.typology else None
+    has_typology = label.typology is not None and label.typology in batch.columns
+    typologies = ids(batch.columns[label.typology or ""]) if has_typology else None
+    # A delay that was asked for goes before what the file says.
+    delay = label.delay_ms if delay_ms is None else delay_ms
+    known = times_of(label.known, batch) if label.known is not None and delay_ms is None else None
 
     def outcome(row: int, event: Event) -> Outcome | None:
         mark = (marks[row] or "").lower()
@@ -165,14 +139,18 @@ def _labeller(mapping: Mapping, batch: Batch) -> Callable[[int, Event], Outcome 
                 return None
             meaning = label.negative_outcome
         else:
-            known = ", ".join(label.positive + label.negative)
-            raise EventError("unknown_value", f"expected one of {known} in {label.column}, found {mark!r}")
+            known_marks = ", ".join(label.positive + label.negative)
+            raise EventError("unknown_value", f"expected one of {known_marks} in {label.column}, found {mark!r}")
         optional = {name: v for name in ("facility_id", "card_id") if (v := getattr(event, name, None))}
         if typologies and typologies[row]:
             optional["typology"] = str(typologies[row])[:64]
+        at = event.event_time_ms
+        known_ms = known[row] if known is not None else None
         return Outcome(
-            event_id=f"{event.event_id[:56]}-outcome", customer_id=event.customer_id, event_time_ms=event.event_time_ms,
-            schema_version=1, outcome=meaning, about_event_id=event.event_id, **optional,
+            event_id=f"{event.event_id[:56]}-outcome", customer_id=event.customer_id, schema_version=1,
+            # Nothing is known before it happened.
+            event_time_ms=at + delay if known_ms is None else max(at, known_ms),
+            outcome=meaning, about_event_id=event.event_id, **optional,
         )  # fmt: skip
 
     return outcome

@@ -5,18 +5,20 @@ Le Borgne, Siblini, Lebichot and Bontempi, *Reproducible Machine Learning for Cr
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator
 
 from features.events import EVENT_TIME_MAX_MS, Event, Outcome, Transaction
 from streams.sources.columns import amounts_minor, ids, times_ms
-from streams.sources.source import Reject, Request, SourceError
-from streams.sources.tables import Batch, read_batches, table_files
+from streams.sources.labels import events_in_range
+from streams.sources.ordering import in_time_order
+from streams.sources.source import Labelled, Reject, Request, SourceError
+from streams.sources.tables import Batch, column_names, read_batches, table_files
 from streams.sources.times import DAY_MS
 
 COLUMNS = ("TRANSACTION_ID", "TX_DATETIME", "CUSTOMER_ID", "TERMINAL_ID", "TX_AMOUNT")
 LABELS = ("TX_FRAUD", "TX_FRAUD_SCENARIO")
 LABEL_DELAY_MS = 7 * DAY_MS
+ID_COLUMN = COLUMNS[0]
 _Row = tuple[str | None, int | None, str | None, str | None, int | None, str | None, str | None]
 
 
@@ -25,48 +27,59 @@ def read(request: Request) -> Iterator[Event]:
 
     Memory is one batch of rows and the frauds of one label delay.
     """
+    return events_in_range(rows(request), request)
+
+
+def has_labels(request: Request) -> bool:
+    """Whether the files say which transactions were frauds."""
+    return all(LABELS[0] in column_names(path) for path in table_files(request.path))
+
+
+def rows(request: Request) -> Iterator[Labelled]:
+    """Transactions before the end of the range, each with the outcome of a fraud; rows before the range too."""
     delay = LABEL_DELAY_MS if request.label_delay_ms is None else request.label_delay_ms
-    since, before, tally = request.since, request.before, request.tally
-    # All wait equally long, so first in is first out.
-    waiting: deque[Outcome] = deque()
+    tally, before = request.tally, request.before
     last = 0
-    for path in table_files(request.path):
-        for batch in read_batches(path, COLUMNS, LABELS if request.outcomes else (), tally):
-            for number, row in enumerate(_rows(batch), batch.first_row):
-                tx, at, customer, terminal, amount, fraud, scenario = row
-                if at is None or not 0 <= at <= EVENT_TIME_MAX_MS:
+    for batch in _batches(request):
+        for number, row in zip(batch.numbers, _rows(batch), strict=True):
+            tx, at, customer, terminal, amount, fraud, scenario = row
+            if at is None or not 0 <= at <= EVENT_TIME_MAX_MS:
+                tally.rows += 1
+                tally.reject(Reject(batch.file, number, "wrong_type", "expected a time in TX_DATETIME, found none"))
+                continue
+            if at < last:
+                raise SourceError(
+                    f"expected rows in the order of TX_DATETIME, found row {number} of {batch.file} earlier than one "
+                    "before it: sort by TX_DATETIME (a folder is read in the order of its file names)"
+                )
+            last = at
+            if at >= before:
+                return
+            if tx is None or customer is None or terminal is None or amount is None or amount < 0:
+                if request.wants(at):
                     tally.rows += 1
-                    tally.reject(Reject(batch.file, number, "wrong_type", "expected a time in TX_DATETIME, found none"))
-                    continue
-                if at < last:
-                    raise SourceError(
-                        f"expected rows in the order of TX_DATETIME, found row {number} of {path} earlier than one "
-                        "before it: sort by TX_DATETIME (a folder is read in the order of its file names)"
-                    )
-                last = at
-                while waiting and waiting[0].event_time_ms <= at:
-                    outcome = waiting.popleft()
-                    if since <= outcome.event_time_ms < before:
-                        yield outcome
-                if at >= before:
-                    return
-                wanted = at >= since
-                tally.rows += wanted
-                if tx is None or customer is None or terminal is None or amount is None or amount < 0:
-                    if wanted:
-                        tally.reject(Reject(batch.file, number, "wrong_type", _fault(row)))
-                    continue
-                if wanted:
-                    yield Transaction(
-                        event_id="hb-" + tx, customer_id=customer, event_time_ms=at, schema_version=1,
-                        amount_minor=amount, currency="EUR", direction="debit", channel="pos", type="purchase",
-                        terminal_id=terminal, card_id="card-" + customer,
-                    )  # fmt: skip
-                if fraud == "1" and at + delay >= since:
-                    waiting.append(_outcome(tx, customer, at + delay, scenario))
-    for outcome in waiting:
-        if since <= outcome.event_time_ms < before:
-            yield outcome
+                    tally.reject(Reject(batch.file, number, "wrong_type", _fault(row)))
+                continue
+            outcome = _outcome(tx, customer, at + delay, scenario) if fraud == "1" else None
+            event = Transaction(
+                event_id="hb-" + tx, customer_id=customer, event_time_ms=at, schema_version=1,
+                amount_minor=amount, currency="EUR", direction="debit", channel="pos", type="purchase",
+                terminal_id=terminal, card_id="card-" + customer,
+            )  # fmt: skip
+            yield Labelled(event, outcome, tx)
+
+
+def _batches(request: Request) -> Iterator[Batch]:
+    files, labels = table_files(request.path), LABELS if request.outcomes else ()
+    if request.sort:
+        yield from in_time_order(files, COLUMNS, labels, request.tally, COLUMNS[1:2], _times)
+        return
+    for path in files:
+        yield from read_batches(path, COLUMNS, labels, request.tally)
+
+
+def _times(batch: Batch) -> list[int | None]:
+    return times_ms(batch.columns["TX_DATETIME"])
 
 
 def _rows(batch: Batch) -> Iterator[_Row]:

@@ -10,36 +10,24 @@ from typing import Any, get_args
 import msgspec
 
 from features.events import CUSTOMER_KINDS, Event, Outcome, OutcomeType
-from streams.sources.columns import TIME_UNITS
+from streams.sources.mapped_field import Field, check_field, known_keys
 from streams.sources.source import SourceError
-from streams.sources.times import parse_duration_ms, parse_time_ms
+from streams.sources.times import parse_duration_ms
 
 _KINDS: dict[str, type[Event]] = {str(kind.__struct_config__.tag): kind for kind in CUSTOMER_KINDS}
 _TOP = ("kind", "sort", "fields", "label")
-_FIELD = ("column", "constant", "default", "values", "prefix", "digits", "format", "origin")
-_LABEL = ("column", "positive", "negative", "outcome", "negative_outcome", "delay", "typology")
+_LABEL = ("column", "positive", "negative", "outcome", "negative_outcome", "delay", "known", "typology")
 # Filled in where the mapping does not: the version is ours, and a row number is an id.
 _GIVEN = ("schema_version", "event_id")
-
-
-@dataclass(frozen=True, slots=True)
-class Field:
-    """Where one event field comes from; `format` is for times, `digits` for money in major units."""
-
-    name: str
-    column: str | None = None
-    constant: Any = None
-    default: Any = None
-    values: dict[str, Any] | None = None
-    prefix: str = ""
-    digits: int = 2
-    format: str = "iso"
-    origin_ms: int = 0
+_POSITIVE, _NEGATIVE = ["1", "true", "t", "yes", "y"], ["0", "false", "f", "no", "n", ""]
 
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """The column that says how it ended, and what its values mean."""
+    """The column that says how it ended, what its values mean, and when that became known.
+
+    `known` reads the time from a column; where that is empty, and where there is none, it is `delay_ms` after the row.
+    """
 
     column: str
     positive: tuple[str, ...]
@@ -47,7 +35,14 @@ class Label:
     outcome: OutcomeType
     negative_outcome: OutcomeType | None
     delay_ms: int
+    known: Field | None
     typology: str | None
+
+    @property
+    def columns(self) -> list[str]:
+        """Columns the label is read from."""
+        known = self.known.columns if self.known else ()
+        return [self.column, *known, *([self.typology] if self.typology else [])]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +54,23 @@ class Mapping:
     label: Label | None = None
     sort: bool = False
     columns: tuple[str, ...] = field(default=())
+    optional: tuple[str, ...] = field(default=())
 
     @property
     def event_type(self) -> type[Event]:
         """The record type the rows become."""
         return _KINDS[self.kind]
+
+    @property
+    def time(self) -> Field:
+        """The field of the event time; every kind has one."""
+        return next(f for f in self.fields if f.name == "event_time_ms")
+
+    @property
+    def id_column(self) -> str:
+        """Name of the rows' own id: its column, or `row` where rows are counted."""
+        by = next((f for f in self.fields if f.name == "event_id"), None)
+        return "+".join(by.columns) if by and by.columns else "row"
 
 
 def load_mapping(path: Path) -> Mapping:
@@ -85,7 +92,7 @@ def load_mapping(path: Path) -> Mapping:
 
 def check_mapping(data: dict[str, Any], where: str) -> Mapping:
     """A mapping from its parsed TOML; `where` names it in errors."""
-    _known(data, _TOP, where)
+    known_keys(data, _TOP, where)
     kind = data.get("kind", "transaction")
     if kind not in _KINDS:
         raise SourceError(f"{where}: kind: expected one of {', '.join(_KINDS)}, found {kind!r}")
@@ -103,80 +110,54 @@ def check_mapping(data: dict[str, Any], where: str) -> Mapping:
         raise SourceError(
             f"{where}: {kind} also needs {', '.join(missing)}: give each a column, or {{ constant = ... }}"
         )
-    fields = tuple(_field(name, value, f"{where}: fields.{name}") for name, value in table.items())
+    fields = tuple(check_field(name, value, f"{where}: fields.{name}") for name, value in table.items())
+    for f in fields:
+        if f.optional and f.name in needed:
+            raise SourceError(f"{where}: fields.{f.name}: {kind} needs it, so it cannot be optional: give a default")
     label = _label(data["label"], f"{where}: label") if "label" in data else None
     if label and event_type is Outcome:
         raise SourceError(f"{where}: label: rows that are outcomes already need none: leave [label] out")
     sort = data.get("sort", False)
     if not isinstance(sort, bool):
         raise SourceError(f"{where}: sort: expected true or false, found {sort!r}")
-    columns = [f.column for f in fields if f.column]
-    columns += [c for c in (label.column, label.typology) if c] if label else []
-    return Mapping(kind, fields, label, sort, tuple(dict.fromkeys(columns)))
-
-
-def _field(name: str, value: Any, where: str) -> Field:
-    if isinstance(value, str):
-        value = {"column": value}
-    if not isinstance(value, dict):
-        raise SourceError(f"{where}: expected a column's name or a table, found {value!r}")
-    _known(value, _FIELD, where)
-    if ("column" in value) == ("constant" in value):
-        raise SourceError(
-            f"{where}: expected either column or constant, found {'both' if 'column' in value else 'neither'}"
-        )
-    form = str(value.get("format", "iso"))
-    if form != "iso" and form not in TIME_UNITS and "%" not in form:
-        raise SourceError(
-            f"{where}.format: expected iso, {', '.join(TIME_UNITS)} or a pattern such as %d.%m.%Y, found {form!r}"
-        )
-    digits = value.get("digits", 2)
-    if not isinstance(digits, int) or not 0 <= digits <= 4:
-        raise SourceError(f"{where}.digits: expected 0 to 4 (2: the column is in euros, not cents), found {digits!r}")
-    values = value.get("values")
-    if values is not None and not isinstance(values, dict):
-        raise SourceError(
-            f"{where}.values: expected a table of the column's value = the field's value, found {values!r}"
-        )
-    try:
-        origin = parse_time_ms(str(value["origin"])) if "origin" in value else 0
-    except ValueError as error:
-        raise SourceError(f"{where}.origin: {error}") from None
-    return Field(
-        name, value.get("column"), value.get("constant"), value.get("default"), values,
-        str(value.get("prefix", "")), digits, form, origin,
-    )  # fmt: skip
+    columns = dict.fromkeys(c for f in fields if not f.optional for c in f.columns)
+    optional = dict.fromkeys(c for f in fields if f.optional for c in f.columns if c not in columns)
+    return Mapping(kind, fields, label, sort, tuple(columns), tuple(optional))
 
 
 def _label(value: Any, where: str) -> Label:
     if not isinstance(value, dict) or not isinstance(value.get("column"), str):
         raise SourceError(f'{where}: expected a table with column = "...", found {value!r}')
-    _known(value, _LABEL, where)
+    known_keys(value, _LABEL, where)
     for key in ("outcome", "negative_outcome"):
         if key in value and value[key] not in get_args(OutcomeType):
             raise SourceError(
                 f"{where}.{key}: expected one of {', '.join(get_args(OutcomeType))}, found {value[key]!r}"
             )
+    typology = value.get("typology")
+    if typology is not None and not isinstance(typology, str):
+        raise SourceError(f"{where}.typology: expected a column's name, found {typology!r}")
     try:
         delay = parse_duration_ms(str(value.get("delay", "7d")))
     except ValueError as error:
         raise SourceError(f"{where}.delay: {error}") from None
+    positive, negative = _texts(value.get("positive", _POSITIVE)), _texts(value.get("negative", _NEGATIVE))
+    if "positive" in value and "negative" not in value:
+        # What was said goes before what is assumed.
+        negative = tuple(text for text in negative if text not in positive)
+    if both := [text for text in positive if text in negative]:
+        raise SourceError(f"{where}: expected {both[0]!r} in positive or in negative, found it in both")
+    known = check_field("known_ms", value["known"], f"{where}.known") if "known" in value else None
+    if known and (known.constant is not None or not known.columns):
+        raise SourceError(f"{where}.known: expected a column with the time it became known, found a constant")
     return Label(
-        column=value["column"],
-        positive=_texts(value.get("positive", ["1", "true"])),
-        negative=_texts(value.get("negative", ["0", "false", ""])),
-        outcome=value.get("outcome", "fraud_confirmed"),
-        negative_outcome=value.get("negative_outcome"),
-        delay_ms=delay,
-        typology=value.get("typology"),
-    )
+        value["column"], positive, negative, value.get("outcome", "fraud_confirmed"), value.get("negative_outcome"),
+        delay, known, typology,
+    )  # fmt: skip
 
 
 def _texts(values: Any) -> tuple[str, ...]:
     return tuple(str(v).lower() for v in (values if isinstance(values, list) else [values]))
 
 
-def _known(table: dict[str, Any], keys: tuple[str, ...], where: str) -> None:
-    for key in table:
-        if key not in keys:
-            raise SourceError(f"{where}: no key {key!r}; possible are {', '.join(keys)}")
+__all__ = ["Field", "Label", "Mapping", "check_mapping", "load_mapping"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from features.errors import RiskshiftError
 from features.events import EVENT_TIME_MAX_MS, Event, Outcome
@@ -46,9 +47,25 @@ class Tally:
             self.on_reject(reject)
 
 
+class Labelled(NamedTuple):
+    """A row as an event, with what is or will be known about it.
+
+    `outcome` bears the time when it becomes known; None where nothing will be. `row_id` is the row's own id as the
+    file has it, None for an outcome that comes by itself.
+    """
+
+    event: Event
+    outcome: Outcome | None = None
+    row_id: str | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What an adapter is asked to read."""
+    """What an adapter is asked to read.
+
+    `sort` sorts a table that is not in time order instead of refusing it; `stem` is put before the ids of rows that
+    have none of their own; without `labels` the column of the label may be missing.
+    """
 
     path: Path
     mapping: Path | None
@@ -57,6 +74,9 @@ class Request:
     label_delay_ms: int | None
     outcomes: bool
     tally: Tally
+    sort: bool = False
+    stem: str = ""
+    labels: bool = True
 
     @property
     def since(self) -> int:
@@ -67,6 +87,10 @@ class Request:
     def before(self) -> int:
         """First event time no longer wanted."""
         return EVENT_TIME_MAX_MS + 1 if self.until_ms is None else self.until_ms
+
+    def wants(self, at_ms: int | None) -> bool:
+        """Whether a row of this time is counted; one without a time is."""
+        return at_ms is None or self.since <= at_ms < self.before
 
 
 class Source(Iterator[Event]):

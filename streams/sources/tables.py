@@ -6,6 +6,8 @@ Pickles are never opened: reading one runs its code.
 
 from __future__ import annotations
 
+import csv
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,17 +23,17 @@ PARQUET = (".parquet", ".pq")
 TEXT = (".csv", ".tsv", ".asc", ".txt", ".csv.gz", ".tsv.gz", ".asc.gz")
 BATCH_ROWS = 32_768
 CSV_BLOCK_BYTES = 4_194_304
-# Sorting a table needs all of it in memory; about a gigabyte at this many rows of ten columns.
-SORT_ROWS_MAX = 5_000_000
+# Tables that are read whole are small: accounts, loans, clients.
+WHOLE_ROWS_MAX = 5_000_000
 _DELIMITERS = (",", ";", "\t", "|")
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Columns by name, as Arrow arrays, and the number (from 1) of the first row in its file."""
+    """Columns by name, as Arrow arrays, and the number (from 1) of every row in its file."""
 
     file: str
-    first_row: int
+    numbers: Sequence[int]
     rows: int
     columns: dict[str, Any]
 
@@ -68,7 +70,7 @@ def column_names(path: Path) -> list[str]:
     line = head.splitlines()[0] if head else ""
     if not line.strip():
         raise SourceError(f"expected a header line in {path}, found an empty file")
-    return [name.strip().strip('"') for name in line.split(_delimiter(line))]
+    return [name.strip() for name in next(csv.reader([line], delimiter=_delimiter(line)))]
 
 
 def read_batches(path: Path, columns: Sequence[str], optional: Sequence[str], tally: Tally) -> Iterator[Batch]:
@@ -87,51 +89,67 @@ def read_batches(path: Path, columns: Sequence[str], optional: Sequence[str], ta
             "check the format and the file"
         )
     wanted = [*columns, *(name for name in optional if name in present and name not in columns)]
-    row = 1
+    twice = [name for name in wanted if present.count(name) > 1]
+    if twice:
+        raise SourceError(f"expected column {twice[0]} once in {path}, found it {present.count(twice[0])} times")
+    next_row, ragged = 1, set[int]()
     try:
-        for batch in _open(path, wanted, tally):
-            # A copy of the row counter per batch: rejects name the row in the file.
-            yield Batch(path.name, row, batch.num_rows, {name: batch.column(name) for name in wanted})
-            row += batch.num_rows
+        for batch in _open(path, present, wanted, tally, ragged):
+            numbers: Sequence[int] = range(next_row, next_row + batch.num_rows)
+            if ragged:
+                # Rows that were refused while reading have numbers too.
+                free = (number for number in itertools.count(next_row) if number not in ragged)
+                numbers = list(itertools.islice(free, batch.num_rows))
+            next_row = numbers[-1] + 1 if numbers else next_row
+            yield Batch(path.name, numbers, batch.num_rows, {name: batch.column(name) for name in wanted})
     except (pa.ArrowException, OSError) as error:
         raise _unreadable(path, error) from None
 
 
 def read_table(path: Path, columns: Sequence[str], optional: Sequence[str], tally: Tally) -> dict[str, Any]:
-    """A whole small table, at most `SORT_ROWS_MAX` rows, as Arrow columns by name."""
+    """A whole small table, at most `WHOLE_ROWS_MAX` rows, as Arrow columns by name."""
     parts = []
     rows = 0
     for batch in read_batches(path, columns, optional, tally):
         parts.append(batch.columns)
         rows += batch.rows
-        if rows > SORT_ROWS_MAX:
+        if rows > WHOLE_ROWS_MAX:
             raise SourceError(
-                f"expected at most {SORT_ROWS_MAX} rows in {path}, which must be held in memory, found more: "
-                "split it by time, or sort it by time and leave `sort` out"
+                f"expected at most {WHOLE_ROWS_MAX} rows in {path}, which must be held in memory, found more: "
+                "check that it is the right table"
             )
     names = parts[0] if parts else [*columns]
     return {name: pa.chunked_array([p[name] for p in parts], type=None if parts else pa.string()) for name in names}
 
 
-def _open(path: Path, columns: list[str], tally: Tally) -> Iterator[Any]:
+def _open(path: Path, present: list[str], columns: list[str], tally: Tally, ragged: set[int]) -> Iterator[Any]:
     if path.name.lower().endswith(PARQUET):
         with pyarrow.parquet.ParquetFile(path) as file:
             yield from file.iter_batches(BATCH_ROWS, columns=columns)
         return
 
-    def ragged(row: Any) -> str:
+    def refuse(row: Any) -> str:
         reason = f"expected {row.expected_columns} columns, found {row.actual_columns}"
         tally.rows += 1
         # The header is row 1 to the reader; ours count data rows.
-        tally.reject(Reject(path.name, (row.number or 1) - 1, "wrong_type", reason, row.text[:500]))
+        number = (row.number or 1) - 1
+        ragged.add(number)
+        tally.reject(Reject(path.name, number, "wrong_type", reason, row.text[:500]))
         return "skip"
 
     with pa.input_stream(str(path)) as stream:
-        head = stream.read(65_536).decode("utf-8-sig", "replace").splitlines()[0]
+        head = stream.read(65_536)
+        if len(head) < 65_536 and len(head.splitlines()) == 1:
+            return  # a header and nothing else, which the reader would call broken
+    # Names as `column_names` reads them: the reader itself would keep the spaces around them.
     reader = pyarrow.csv.open_csv(
         str(path),
-        read_options=pyarrow.csv.ReadOptions(use_threads=False, block_size=CSV_BLOCK_BYTES),
-        parse_options=pyarrow.csv.ParseOptions(delimiter=_delimiter(head), invalid_row_handler=ragged),
+        read_options=pyarrow.csv.ReadOptions(
+            use_threads=False, block_size=CSV_BLOCK_BYTES, column_names=present, skip_rows=1
+        ),
+        parse_options=pyarrow.csv.ParseOptions(
+            delimiter=_delimiter(head.decode("utf-8-sig", "replace").splitlines()[0]), invalid_row_handler=refuse
+        ),
         convert_options=pyarrow.csv.ConvertOptions(
             include_columns=columns, column_types={name: pa.string() for name in columns}, strings_can_be_null=True,
             null_values=[""], quoted_strings_can_be_null=True,
@@ -156,3 +174,18 @@ def _not_a_table(path: Path) -> str:
 
 def _unreadable(path: Path, error: Exception) -> SourceError:
     return SourceError(f"expected a readable table, found {path} broken: {str(error)[:200]}")
+
+
+def rows_estimate(path: Path) -> int | None:
+    """About how many rows a file or folder has, without reading it; None where that cannot be told."""
+    total = 0
+    for file in [path] if path.is_file() else sorted(p for p in path.iterdir() if p.is_file()):
+        if file.name.lower().endswith(PARQUET):
+            total += int(pyarrow.parquet.read_metadata(file).num_rows)
+            continue
+        if file.name.lower().endswith(".gz"):
+            return None
+        with file.open("rb") as stream:
+            head = stream.read(1_000_000)
+        total += file.stat().st_size * head.count(b"\n") // max(1, len(head))
+    return total

@@ -6,11 +6,12 @@ import string
 import pytest
 
 from alerts.credit import REASONS as CREDIT_RULES
-from alerts.explanation import CONTRIBUTION_NAMES
+from alerts.explanation import CONTRIBUTION_NAMES, USUAL_LINES
 from alerts.planned import ACTIONS
 from alerts.state import DPD_CLASSES, LEVELS, SIGNALS
 from alerts.texts import LANGUAGES, PLACEHOLDERS, load
 from features.view import CreditView
+from models.governance.records import NEWS
 from models.scorecard import CARD
 
 HAN = re.compile("[\u4e00-\u9fff]")
@@ -18,6 +19,7 @@ HAN = re.compile("[\u4e00-\u9fff]")
 
 def needed(policy) -> list[tuple[str, str]]:
     lines = [("reasons", code) for code in CONTRIBUTION_NAMES]
+    lines += [("usual", line) for line in USUAL_LINES]
     lines += [("credit", code) for code in CreditView.__struct_fields__]
     lines += [("rules", rule.id) for rule in policy.rules]
     lines += [("levels", level) for level in LEVELS] + [("levels", f"title_{level}") for level in LEVELS[1:]]
@@ -26,6 +28,7 @@ def needed(policy) -> list[tuple[str, str]]:
     lines += [("outcomes", kind) for kind in policy.outcomes]
     lines += [("actions", action) for action in ACTIONS]
     lines += [("facilities", name) for name in DPD_CLASSES]
+    lines += [("models", kind) for kind in NEWS]
     return lines
 
 

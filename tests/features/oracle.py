@@ -119,7 +119,7 @@ def vectors(events: list[Event]) -> list[dict[str, float] | None]:
     baseline = Baseline()
     ordinary: list[tuple[int, str, bool]] = []
     novel: dict[int, int] = {}
-    unusual: list[int] = []
+    unusual: list[tuple[int, float]] = []
     home, votes = "", 0
     for place, event in enumerate(events):
         before, upto = events[:place], events[: place + 1]
@@ -146,8 +146,6 @@ def vectors(events: list[Event]) -> list[dict[str, float] | None]:
         v["decline_count_1d"] = sum(
             is_spending(e) and e.status == "declined" and inside(e.event_time_ms, now, "1d") for e in upto
         )
-        month = [amount_of(e) for e in taught if inside(e.event_time_ms, now, "30d")]
-        v["amount_mean_ratio_30d"] = amount * len(month) / (sum(month) or 1) if month else 1.0
         v["tenure"] = (now - events[0].event_time_ms) / DAY
         days = min(30.0, max(1.0, v["tenure"]))
         v["tx_rate_ratio_1d"] = v["tx_count_1d"] / (v["tx_count_30d"] / days) if v["tx_count_30d"] else 1.0
@@ -155,7 +153,8 @@ def vectors(events: list[Event]) -> list[dict[str, float] | None]:
         v["amount_zscore_baseline"] = baseline.z(amount, day)
         v["amount_excess"] = amount
         v["amount_zscore_excess"] = v["amount_zscore_baseline"]
-        v["unusual_count_7d"] = sum(inside(events[i].event_time_ms, now, "7d") for i in unusual)
+        strange = [z for i, z in unusual if inside(events[i].event_time_ms, now, "7d")]
+        v["unusual_count_7d"], v["unusual_sum_7d"] = len(strange), sum(round(z, 3) for z in strange)
         v["amount_max_ratio_baseline"] = amount / baseline.largest if baseline.largest else 1.0
         total = sum(0.5 ** ((day - d) / 90) for d, _, _ in ordinary) + 2
         nights = sum(0.5 ** ((day - d) / 90) for d, _, night in ordinary if night)
@@ -171,7 +170,7 @@ def vectors(events: list[Event]) -> list[dict[str, float] | None]:
         v["country_foreign"] = bool(event.country and home and event.country != home)
         if approved:
             if v["amount_zscore_baseline"] > 2:
-                unusual.append(place)
+                unusual.append((place, v["amount_zscore_baseline"]))
             novel[place] = int(v["merchant_new"]) + int(v["terminal_new"])
             if event.country and event.country == home:
                 votes = min(30, votes + 1)

@@ -74,7 +74,7 @@ GOOD: dict[str, dict[str, Any]] = {
     "social_signal": {**HEAD, "source": "opt-in", "value": -0.5},
     "outcome": {
         **HEAD, "outcome": "fraud_confirmed", "about_event_id": "e-0", "facility_id": "f-1", "card_id": "tok_1",
-        "typology": "theft", "by": "desk",
+        "typology": "theft", "by": "desk", "actor": "desk-7",
     },
     "tick": {**CONTROL, "partition": 0},
     "switch": {**CONTROL, "partition": 3, "model_version": 7, "policy_version": "2026-01"},

@@ -31,7 +31,7 @@ def test_a_malicious_pickle_is_refused_before_it_runs(tmp_path: Path) -> None:
         load_river(bomb)
     # Even with a good signature, as if the key had leaked.
     saved = unseal(Learner(1).checkpoint(KEY), KEY)
-    saved.river = bomb
+    saved.rivers["model/house"] = bomb
     with pytest.raises(CheckpointError, match="mkdir"):
         Learner.restore(seal(saved, KEY), KEY)
     assert not target.exists()
@@ -82,5 +82,5 @@ def test_a_checkpoint_of_another_catalogue_or_release_is_refused() -> None:
 def test_a_checkpoint_is_plain_data_but_for_the_river_objects() -> None:
     saved = unseal(Learner(1).checkpoint(KEY), KEY)
     plain = msgspec.structs.asdict(saved)
-    assert isinstance(plain.pop("river"), bytes)
+    assert all(isinstance(dump, bytes) for dump in plain.pop("rivers").values())
     assert msgspec.json.decode(msgspec.json.encode(plain)) is not None

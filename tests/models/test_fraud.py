@@ -2,11 +2,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from features.catalogue import INDEX
+from features.catalogue import INDEX, SIZE
 from models import prior
-from models.fraud import FraudModel
+from models.compiled import CONTRIBUTION_NAMES, CompiledFraud
+from models.fraud import MEAN_EVERY_MS, FraudModel
+from models.hats import KNOTS
 from models.learner import kept
-from tests.models.conftest import random_vectors
+from models.linear import weights_of
+from models.shaping import shape
+from tests.models.conftest import random_vectors, taught, teach
 
 
 def test_learning_moves_the_score_towards_the_label() -> None:
@@ -14,22 +18,85 @@ def test_learning_moves_the_score_towards_the_label() -> None:
     for fraud in (True, False):
         model = FraudModel()
         before, _ = model.score_one(vector)
-        for _ in range(20):
+        for epoch in range(20):
             model.learn_one(vector, 0.0, fraud, 1.0)
+            model.advance((epoch + 1) * MEAN_EVERY_MS)
         after, _ = model.score_one(vector)
         assert (after > before) is fraud
 
 
-def test_learning_in_bulk_is_learning_one_by_one() -> None:
-    vectors = random_vectors(200, seed=2)
-    labels = [(0.9, place % 7 == 0, 10.0 if place % 7 else 1.0) for place in range(200)]
-    bulk, single = FraudModel(), FraudModel()
-    bulk.learn_many(vectors, labels)
-    bulk.observe_many(vectors)
-    for vector, (anomaly, fraud, weight) in zip(vectors, labels, strict=True):
-        single.learn_one(vector, anomaly, fraud, weight)
-        single.observe_one(vector)
-    assert bulk.compile().weights.tobytes() == single.compile().weights.tobytes()
+def test_rows_of_an_epoch_are_learned_in_order_from_what_was_published_before() -> None:
+    vectors = random_vectors(60, seed=2)
+    labels = [(0.9, place % 7 == 0, 10.0 if place % 7 else 1.0) for place in range(60)]
+    same, again, turned = FraudModel(), FraudModel(), FraudModel()
+    same.learn_many(vectors, labels)
+    again.learn_many(vectors, labels)
+    turned.learn_many(vectors[::-1], labels[::-1])
+    assert same.dump() == again.dump() != turned.dump()
+    # What the members learn does not depend on how lessons are grouped; only the stacker looks at the epoch.
+    single = FraudModel()
+    for vector, label in zip(vectors, labels, strict=True):
+        single.learn_one(vector, *label)
+    assert (
+        weights_of(single._fast, list(range(SIZE * KNOTS))).tobytes()
+        == weights_of(same._fast, list(range(SIZE * KNOTS))).tobytes()
+    )
+
+
+def test_running_means_move_with_event_time_only() -> None:
+    model = FraudModel()
+    model.advance(0)
+    teach_once(model)
+    still = model._fast_mean.weights.copy()
+    model.advance(MEAN_EVERY_MS - 1)
+    assert (model._fast_mean.weights == still).all()
+    model.advance(MEAN_EVERY_MS)
+    assert (model._fast_mean.weights != still).any()
+
+
+def test_a_quickened_model_follows_faster_for_a_while_and_forgets_nothing() -> None:
+    model = taught(2_000, seed=8, observed=0)
+    calm, quick = FraudModel.load(model.dump()), FraudModel.load(model.dump())
+    quick.quicken()
+    assert quick.compile().curves.tobytes() == calm.compile().curves.tobytes()
+    start = calm._fast_mean.weights.copy()
+    later = random_vectors(500, seed=9)
+    for each in (calm, quick):
+        teach(each, later, seed=10, first=40)
+    moved = [np.abs(each._fast_mean.weights - start).sum() for each in (calm, quick)]
+    assert moved[1] > 2 * moved[0]
+    restored = FraudModel.load(quick.dump())
+    for each in (quick, restored):
+        each.advance((60 + 4 * 20) * MEAN_EVERY_MS)
+        teach(each, later, seed=11, first=140)
+    assert quick.compile().curves.tobytes() == restored.compile().curves.tobytes()
+
+
+def test_a_long_silence_is_as_many_steps_as_it_holds() -> None:
+    steps, leap = FraudModel(), FraudModel()
+    for model in (steps, leap):
+        model.advance(0)
+        teach_once(model)
+    for step in range(1, 9):
+        steps.advance(step * MEAN_EVERY_MS)
+    leap.advance(8 * MEAN_EVERY_MS)
+    assert np.abs(steps._fast_mean.weights - leap._fast_mean.weights).max() < 1e-12
+    leap.advance(MEAN_EVERY_MS)  # time does not go back
+    assert np.abs(steps._fast_mean.weights - leap._fast_mean.weights).max() < 1e-12
+
+
+def test_an_untrained_model_scores_by_the_prior_alone() -> None:
+    vectors = random_vectors(200, seed=5)
+    weights = np.array([prior.WEIGHTS[name] for name in CONTRIBUTION_NAMES])
+    margins = prior.INTERCEPT + shape(vectors) @ weights[:SIZE]
+    scores = CompiledFraud(FraudModel().compile()).score(vectors)
+    assert np.abs(scores.margin - margins).max() < 1e-9
+    assert np.abs(scores.calibration).max() < 1e-9
+
+
+def teach_once(model: FraudModel) -> None:
+    vectors = random_vectors(60, seed=2)
+    model.learn_many(vectors, [(0.9, place % 7 == 0, 1.0) for place in range(60)])
 
 
 def test_a_weighted_subsample_keeps_the_base_rate() -> None:
@@ -42,21 +109,22 @@ def test_a_weighted_subsample_keeps_the_base_rate() -> None:
     model = FraudModel()
     learned = [p for p in range(n) if fraud[p] or kept(("c", str(p)), 0.1)]
     assert 0.07 * n < len(learned) < 0.15 * n
-    model.learn_many(vectors[learned], [(0.0, bool(fraud[p]), 1.0 if fraud[p] else 10.0) for p in learned])
-    mean = np.mean([model.score_one(vector)[0] for vector in vectors[::5]])
+    for epoch, start in enumerate(range(0, len(learned), 40)):
+        part = learned[start : start + 40]
+        model.learn_many(vectors[part], [(0.0, bool(fraud[p]), 1.0 if fraud[p] else 10.0) for p in part])
+        model.advance(epoch * MEAN_EVERY_MS)
+    mean = CompiledFraud(model.compile()).score(vectors).probability.mean()
     assert 0.014 < mean < 0.028
 
 
 def test_a_dumped_model_goes_on_as_if_nothing_had_happened() -> None:
-    model = FraudModel()
-    vectors = random_vectors(2500, seed=4)
-    model.observe_many(vectors[:1500])
-    model.learn_many(vectors[:100], [(0.5, bool(p % 9 == 0), 1.0) for p in range(100)])
+    model = taught(2_000, seed=4, observed=1_500)
     twin = FraudModel.load(model.dump())
+    later = random_vectors(1_000, seed=5)
     for each in (model, twin):
-        each.observe_many(vectors[1500:])
-        each.learn_many(vectors[100:200], [(0.5, bool(p % 9 == 0), 1.0) for p in range(100)])
+        each.observe_many(later)
+        teach(each, later, seed=6, first=40)
     a, b = model.compile(), twin.compile()
-    assert a.weights.tobytes() == b.weights.tobytes()
-    assert a.leaf_score.tobytes() == b.leaf_score.tobytes()
+    for name in ("curves", "tree_threshold", "tree_paths", "calibration", "leaf_score"):
+        assert getattr(a, name).tobytes() == getattr(b, name).tobytes()
     assert a.intercept == b.intercept != prior.INTERCEPT

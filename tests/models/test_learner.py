@@ -197,7 +197,7 @@ def test_a_correction_before_maturity_replaces_the_label_and_takes_the_indicator
     bench.outcome("e", "fraud_confirmed", DAY_MS + 1)
     bench.outcome("e", "dispute_upheld", 2 * DAY_MS)
     (snapshot,) = bench.tick(3 * DAY_MS)
-    assert snapshot.shared.terminal("t", 3 * DAY_MS) == (1 / 7, 0.1 / 21, *[0.0] * 7)
+    assert snapshot.shared.terminal("t", 3 * DAY_MS) == (1 / 7, 0.1 / 21, *[0.0] * 6)
     bench.tick(8 * DAY_MS)
     assert (bench.stat("frauds_learned"), bench.stat("goods_learned")) == (0, 1)
     assert bench.stat("outcomes_repeated") == 1
@@ -234,7 +234,7 @@ def test_the_vector_learned_is_the_recorded_one() -> None:
         bench.event("e", HOUR_MS, features=as_json([value] * SIZE))
         bench.outcome("e", "fraud_confirmed", DAY_MS)
     (first,), (second,) = a.tick(8 * DAY_MS), b.tick(8 * DAY_MS)
-    assert not np.array_equal(first.fraud.weights, second.fraud.weights)
+    assert not np.array_equal(first.fraud.curves, second.fraud.curves)
 
 
 def test_publication_waits_for_its_interval_and_for_news() -> None:

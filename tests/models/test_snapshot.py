@@ -9,21 +9,25 @@ import pytest
 from features.catalogue import FEATURE_VERSION
 from models import snapshot as module
 from models.errors import SnapshotError
-from models.fraud import WINDOW, FraudModel
 from models.shared import Counts, SharedTable
 from models.snapshot import CHUNK_BYTES_MAX, LoadedSnapshot, Snapshot, initial_snapshot, pack, unpack
-from tests.models.conftest import KEY, random_vectors
+from tests.models.conftest import KEY, SIXTY_DAYS, random_vectors, taught
 
 
 def large(version: int = 7, seed: int = 0) -> Snapshot:
     """Two chunks or more: ids and figures that do not compress."""
     rng = np.random.default_rng(seed)
-    model = FraudModel()
-    model.observe_many(random_vectors(WINDOW + 10, seed))
+    model = taught(SIXTY_DAYS, seed)
     terminals = {
         rng.bytes(16).hex(): Counts(*rng.integers(-1, 2**40, len(Counts._fields)).tolist()) for _ in range(40_000)
     }
-    return Snapshot(version, 123, model.compile(), SharedTable(terminals, {"m": Counts(1, 2, 3, 4)}), {"b": 2, "a": 1})
+    return Snapshot(
+        version,
+        123,
+        model.compile(),
+        SharedTable(terminals, {"m": Counts(1, 2, 3, 4)}, {"d": Counts(5, 6, 7, 8)}),
+        {"b": 2, "a": 1},
+    )
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +41,7 @@ def test_a_snapshot_comes_back_as_it_was_and_packs_to_the_same_bytes(chunks: lis
     assert (back.version, back.as_of_ms, back.counters) == (7, 123, {"a": 1, "b": 2})
     assert back.shared.terminals == snapshot.shared.terminals
     assert back.shared.merchants == snapshot.shared.merchants
+    assert back.shared.devices == snapshot.shared.devices
     vectors = random_vectors(50, seed=1)
     for a, b in zip(
         LoadedSnapshot(back).fraud.score(vectors), LoadedSnapshot(snapshot).fraud.score(vectors), strict=True
@@ -65,7 +70,8 @@ def test_version_one_is_the_prior_and_scores() -> None:
     scores = loaded.fraud.score(random_vectors(10, seed=2))
     assert scores.anomaly.tolist() == [0.0] * 10
     assert len(set(scores.probability.tolist())) == 10
-    assert loaded.shared.terminal("any", 5) == (0.0, 0.005, *[0.0] * 7)
+    assert loaded.shared.terminal("any", 5) == (0.0, 0.005, *[0.0] * 6)
+    assert loaded.shared.device("any", 5) == (0.0, 0.005, 0.0, 0.0)
 
 
 def test_missing_reordered_repeated_and_foreign_chunks_are_refused(chunks: list[bytes]) -> None:
@@ -118,10 +124,18 @@ def test_another_feature_version_is_refused_even_with_our_signature() -> None:
 
 
 def test_a_signed_body_with_impossible_arrays_is_refused() -> None:
-    good = initial_snapshot()
+    good = dataclasses.replace(initial_snapshot(), fraud=taught(SIXTY_DAYS, seed=3).compile())
+    assert unpack(pack(good, KEY), KEY).fraud.tree_depth > 0
     for change in (
-        {"weights": good.fraud.weights * np.nan},
-        {"weights": good.fraud.weights[:-1]},
+        {"curves": good.fraud.curves * np.nan},
+        {"curves": good.fraud.curves[:-1]},
+        {"intercept": float("inf")},
+        {"tree_paths": good.fraud.tree_paths + np.inf},
+        {"tree_children": good.fraud.tree_children - 1},
+        {"tree_children": good.fraud.tree_children + len(good.fraud.tree_children)},
+        {"tree_feature": good.fraud.tree_feature - 1},
+        {"calibration": good.fraud.calibration[:-1]},
+        {"calibration": good.fraud.calibration * np.nan},
         {"node_feature": good.fraud.node_feature + 99},
     ):
         with pytest.raises(SnapshotError):

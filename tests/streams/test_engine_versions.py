@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
+from alerts.explanation import merged
 from features.catalogue import FEATURE_VERSION
 from features.events import Event, Switch, Transaction
 from models.compiled import CONTRIBUTION_NAMES
@@ -120,10 +121,10 @@ def test_every_score_is_that_of_the_version_it_names_and_its_contributions_add_u
             assert scores.probability[0] == said["fraud_probability"]
             assert scores.anomaly[0] == said["anomaly_score"]
             contributions = scores.contributions[0]
-            total = model.intercept + float(contributions.sum())
+            total = model.intercept + float(contributions.sum()) + float(scores.calibration[0])
             assert total == pytest.approx(scores.margin[0], abs=1e-9)
             assert sigmoid(np.array([total]))[0] == pytest.approx(said["fraud_probability"], abs=1e-12)
-            by_name = dict(zip(CONTRIBUTION_NAMES, contributions.tolist(), strict=True))
+            by_name = dict(zip(CONTRIBUTION_NAMES, merged(contributions.tolist()), strict=True))
             reasons = said.get("reasons", [])
             assert all(by_name[name] == value for name, value in reasons)
             if "alert_ids" in said and reasons:
@@ -144,7 +145,7 @@ def test_an_alerts_reasons_are_the_decisions_own_numbers() -> None:
             assert alert["fraud_probability"] == decision["fraud_probability"]
             assert alert["anomaly_score"] == decision["anomaly_score"]
             scores = library().model(decision["model_version"]).fraud.score(np.array([decision["features"]]))
-            by_name = dict(zip(CONTRIBUTION_NAMES, scores.contributions[0].tolist(), strict=True))
+            by_name = dict(zip(CONTRIBUTION_NAMES, merged(scores.contributions[0].tolist()), strict=True))
             for reason in alert["reasons"]:
                 if reason["contribution"] is not None:
                     assert by_name[reason["code"]] == reason["contribution"]

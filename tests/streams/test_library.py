@@ -10,10 +10,11 @@ import pytest
 
 from alerts.policy import DEFAULT_PATH, parse_policy
 from features.errors import RiskshiftError
-from models.errors import SnapshotError
-from models.snapshot import initial_snapshot, pack
+from models.errors import BaseMissingError, SnapshotError
+from models.shared import Counts, SharedTable
+from models.snapshot import Snapshot, initial_snapshot, pack
 from streams.errors import SettingError, StateError
-from streams.library import INITIAL_VERSION, LOADED_MAX, VersionLibrary
+from streams.library import BASES_MAX, INITIAL_VERSION, LOADED_MAX, VersionLibrary
 
 KEY, OTHER = b"0123456789abcdef", b"fedcba9876543210"
 POLICY = DEFAULT_PATH.read_text("utf-8")
@@ -152,3 +153,91 @@ def test_a_policy_file_that_cannot_be_read_is_a_setting_error(tmp_path: Path) ->
 def test_a_short_key_is_refused_with_the_first_snapshot() -> None:
     with pytest.raises(SnapshotError, match="at least 16 bytes, found 5"):
         VersionLibrary(b"short").add_snapshot(2, chunks(2))
+
+
+# --- snapshots that add to a whole one -------------------------------------------------------------------
+
+
+def places(n: int, changed: int = 0) -> dict[str, Counts]:
+    return {f"t{place}": Counts(place, place + (place < changed), 0, -1) for place in range(n)}
+
+
+def series(n: int = 300) -> tuple[Snapshot, Snapshot, list[bytes], list[bytes]]:
+    whole = replace(initial_snapshot(), version=2, shared=SharedTable(places(n), {"gone": Counts(1, 1, 0, -1)}))
+    later = replace(whole, version=3, as_of_ms=5, shared=SharedTable(places(n, 3) | {"new": Counts(9, 9, 1, 4)}, {}))
+    return whole, later, pack(whole, KEY), pack(later, KEY, whole)
+
+
+def test_a_difference_is_small_and_gives_the_whole_back() -> None:
+    whole, later, first, second = series(5000)
+    assert sum(map(len, second)) < sum(map(len, pack(later, KEY))) / 2
+    library = VersionLibrary(KEY)
+    library.add_snapshot(2, first)
+    library.add_snapshot(3, second)
+    assert library.latest == 3
+    assert library.model(3).shared.terminals == later.shared.terminals
+    assert library.model(3).shared.merchants == {}
+    assert library.model(2).shared.terminals == whole.shared.terminals
+
+
+def test_a_difference_whose_whole_one_was_only_offered_is_adopted() -> None:
+    _whole, later, first, second = series()
+    library = VersionLibrary(KEY)
+    library.offer(2, first)
+    library.offer(3, second)
+    library.adopt()
+    assert library.latest == 3
+    assert library.model(3).shared.terminals == later.shared.terminals
+
+
+def test_a_difference_without_its_whole_one_waits_and_says_which_is_missing() -> None:
+    _whole, later, first, second = series()
+    library = VersionLibrary(KEY)
+    library.offer(3, second)
+    with pytest.raises(BaseMissingError, match="expected snapshot 2, which snapshot 3 adds to, found none"):
+        library.add_snapshot(3, second)
+    assert not library.has_model(3)
+    assert library.missing_base == 2
+    assert (library.refused, library.latest) == (0, INITIAL_VERSION)
+    library.add_snapshot(2, first)
+    assert library.has_model(3)
+    assert library.model(3).shared.terminals == later.shared.terminals
+
+
+def test_the_same_version_whole_and_as_a_difference_is_one() -> None:
+    _whole, later, first, second = series()
+    library = VersionLibrary(KEY)
+    library.add_snapshot(2, first)
+    library.add_snapshot(3, second)
+    library.add_snapshot(3, pack(later, KEY))
+    with pytest.raises(StateError, match="already in use with other content"):
+        library.add_snapshot(3, pack(replace(later, as_of_ms=6), KEY))
+
+
+def test_an_altered_whole_one_makes_its_differences_useless_not_wrong() -> None:
+    _whole, _later, first, second = series()
+    broken = bytearray(first[0])
+    broken[-5] ^= 1
+    library = VersionLibrary(KEY)
+    library.offer(2, [bytes(broken)])
+    library.offer(3, second)
+    with pytest.raises(BaseMissingError):
+        library.adopt()
+    assert library.latest == INITIAL_VERSION
+
+
+def test_a_difference_whose_whole_one_was_let_go_of_waits_for_it_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streams.library.PACKED_MAX", 2)
+    whole, _later, first, second = series()
+    library = VersionLibrary(KEY)
+    library.add_snapshot(2, first)
+    library.add_snapshot(3, second)
+    for version in range(4, 4 + BASES_MAX):
+        library.add_snapshot(version, pack(replace(whole, version=version), KEY))
+    library._loaded.clear()
+    library._bases.clear()
+    library._packed[3] = second
+    assert not library.has_model(3)
+    assert library.missing_base == 2
+    library.add_snapshot(2, first)
+    assert library.has_model(3)

@@ -155,6 +155,8 @@ def test_two_workers_say_what_the_engine_says(settings: Settings, events: object
     live = {name: read(settings, topic) for name, topic in {
         "decisions": settings.topic_decisions, "alerts": settings.topic_alerts,
         "risk_changes": settings.topic_risk_changes, "dead_letters": settings.topic_dead_letters}.items()}  # fmt: skip
+    # What the learner says about its models is no partition's.
+    live["alerts"] = {p: [r for r in records if r.key != b"model"] for p, records in live["alerts"].items()}
     # A twentieth of the handbook's customers for a month moves states; the default policy need not alert anybody.
     shown = "risk_changes" if events is handbook_events else "alerts"
     assert sum(map(len, live[shown].values())) > 0
