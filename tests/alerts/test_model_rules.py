@@ -15,18 +15,20 @@ from alerts.texts import load
 from models.governance.records import NEWS, News
 from models.governance.rules import CandidateRules, ModelRules
 
-SOURCE = DEFAULT_MODELS_PATH.read_text("utf-8")
+CHALLENGER = DEFAULT_MODELS_PATH.with_name("models-challenger.toml")
+SOURCE = CHALLENGER.read_text("utf-8")
 
 
 def line(text: str) -> int:
     return next(n for n, each in enumerate(SOURCE.splitlines(), 1) if each.startswith(text))
 
 
-def test_the_rules_of_the_house_are_those_built_in_but_for_their_challenger() -> None:
-    rules = load_model_rules()
+@pytest.mark.parametrize(("path", "names"), [(DEFAULT_MODELS_PATH, ["house"]), (CHALLENGER, ["house", "nimble"])])
+def test_the_rules_of_the_house_are_those_built_in(path: Path, names: list[str]) -> None:
+    rules = load_model_rules(path)
     built_in = ModelRules()
     assert rules.candidates[0] == CandidateRules("house")
-    assert rules.candidates[1].name == "nimble"
+    assert [candidate.name for candidate in rules.candidates] == names
     for name in ("held_out", "keep_every_ms", "keeps_max", "promotion", "guards", "labels", "drift"):
         assert getattr(rules, name) == getattr(built_in, name), name
     assert not rules.promotion.automatic

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from alerts.model_rules import DEFAULT_MODELS_PATH
 from features.events import encode
 from models.governance.records import Command, Entry
 from streams.governance import COMMAND_KEY, ModelsLog, opened, sealed
@@ -17,6 +18,7 @@ from streams.town import Town, TownConfig
 from tests.streams.harness import Deployment, riskshift
 
 FAST = {
+    "RISKSHIFT_MODEL_RULES": str(DEFAULT_MODELS_PATH.with_name("models-challenger.toml")),
     "RISKSHIFT_TICK_EVERY_MS": "3600000",
     "RISKSHIFT_LEARN_EVERY_MS": "3600000",
     "RISKSHIFT_PUBLISH_EVERY_MS": "21600000",
