@@ -205,8 +205,8 @@ def library() -> VersionLibrary:
     for old, new in (
         ("enter = 0.10", "enter = 0.02"),
         ("exit = 0.05", "exit = 0.01"),
-        ("enter = 0.30", "enter = 0.1"),
-        ("exit = 0.15", "exit = 0.05"),
+        ("enter = 0.25", "enter = 0.1"),
+        ("exit = 0.12", "exit = 0.05"),
     ):
         assert old in text
         text = text.replace(old, new)
