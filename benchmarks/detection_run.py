@@ -28,15 +28,17 @@ HOUR_MS = 3_600_000
 _alerts = msgspec.json.Decoder(Alert)
 
 # What the ablation leaves out, one group at a time.
+_LEVELS = ("amount_excess", "amount_zscore_excess")
+_MONTH = ("tx_count_30d", "amount_sum_30d", "terminal_fraud_count_30d")
 GROUPS: dict[str, tuple[str, ...]] = {
-    "excess of amount and z": ("amount_excess", "amount_zscore_excess"),
-    "what is known of the terminal since": (
-        "terminal_good_since", "terminal_fraud_unbroken", "terminal_fraud_count_7d", "terminal_fraud_count_30d",
-    ),
+    # Of the handbook's generator: terminals bad for 28 days, amounts times 5, amounts above 220.
+    "what resembles the generator's constants": (*_LEVELS, *_MONTH, "amount_max_ratio_baseline"),
+    "levels of amount": _LEVELS,
+    "counts and sums of 30 days": _MONTH,
+    "unusual amounts of the week": ("unusual_count_7d", "unusual_sum_7d"),
     "age and span of the terminal's series": ("terminal_fraud_age", "terminal_fraud_span"),
-    "all of these": (
-        "amount_excess", "amount_zscore_excess", "unusual_count_7d", "terminal_good_since", "terminal_fraud_unbroken",
-        "terminal_fraud_count_7d", "terminal_fraud_count_30d", "terminal_fraud_age", "terminal_fraud_span",
+    "good since, unbroken, counts of known frauds": (
+        "terminal_good_since", "terminal_fraud_unbroken", "terminal_fraud_count_7d", "terminal_fraud_count_30d",
     ),
 }  # fmt: skip
 
