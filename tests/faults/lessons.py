@@ -118,6 +118,8 @@ def _feed(learner: Learner, records: dict[int, list[Record]]) -> Iterable[Snapsh
                 learner.observe(partition, record.offset, decode_observation(record.value or b""))
             places[partition] = min(place + _TURN, len(records[partition]))
         yield from learner.drain()
+        # As the process does: what was taken has gone out and is not in the checkpoint.
+        learner.take_news()
 
 
 def _plain(checkpoint: Checkpoint, name: str, key: bytes) -> object:
