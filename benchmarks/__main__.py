@@ -69,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     same = run("benchmarks.same_job", "--json", "--rounds", "1" if quick else "3")
     product = run(
         "benchmarks.product", "--broker", broker, "--rounds", "1" if quick else "3",
-        "--events", "80000" if quick else "150000",
+        "--events", "100000" if quick else "200000",
     )  # fmt: skip
     population = run("benchmarks.population", "--rounds", "2" if quick else "3")
     quiet = run("benchmarks.latency", "--broker", broker, "--events", "800" if quick else "2000")
