@@ -58,7 +58,7 @@ def inputs(columns: Floats) -> Iterator[dict[int, float]]:
     Examples
     --------
     >>> list(inputs(np.array([[0.25, 0.0], [-5.0, 1.0]])))
-    [{11: 0.5, 21: 1.0}, {33: 1.0}]
+    [{21: 1.0, 11: 0.5}, {33: 1.0}]
     """
     knots, upper = segments(columns)
     lower = np.where(knots == _ZERO, 0.0, 1.0 - upper)
