@@ -105,7 +105,7 @@ class _Library:
     def add(self, snapshot: Snapshot) -> None:
         self._model = LoadedSnapshot(snapshot)
         if self.places:
-            self._model.fraud = _Blind(self._model.fraud, self.places, self.neutral)  # type: ignore[assignment]
+            self._model.fraud = _Blind(self._model.fraud, self.places, self.neutral)  # type: ignore[assignment]  # shaped alike
         self.latest = snapshot.version
 
     def model(self, version: int) -> LoadedSnapshot:

@@ -8,8 +8,10 @@ commits, and the changelog has them. Whatever is lost is lost from the end, whol
 
 from __future__ import annotations
 
+import fcntl
+import os
 import shutil
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -113,6 +115,41 @@ def shut(db: Any) -> None:
     """Close, come what may: a damaged or full disk fails to, and what counts was written by each commit."""
     with suppress(Exception):
         db.close()
+
+
+def forget(home: Path) -> int:
+    """Remove every local store of a worker's folder, so that the next start reads all rows from the changelog.
+
+    Parameters
+    ----------
+    home
+        The folder a worker's `--state` names; its stores are HOME/rows/SLOT/PARTITION.
+
+    Returns
+    -------
+    How many stores were removed; 0 where there are none.
+
+    Raises
+    ------
+    StateError
+        When a worker holds one of them (then none is removed), or the disk refuses.
+    """
+    stores = [path for path in sorted(home.glob("rows/*/*")) if path.name.isdigit() and path.is_dir()]
+    try:
+        with ExitStack() as held:
+            for path in stores:
+                lock = os.open(path / "LOCK", os.O_RDWR | os.O_CREAT, 0o600)
+                held.callback(os.close, lock)
+                try:
+                    # The lock that RocksDB itself takes for writing.
+                    fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except OSError:
+                    raise StateError(f"{path} is held by a running worker: stop it first") from None
+            for path in stores:
+                shutil.rmtree(path)
+    except OSError as error:
+        raise StateError(f"cannot remove rows under {home}: {error}: run as the user whose worker wrote them") from None
+    return len(stores)
 
 
 def _anew(path: Path, binding: str, why: str) -> tuple[Any, StoreRecord, str]:

@@ -71,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _rebuild(homes: list[Path], as_json: bool) -> int:
-    from streams.store import forget
+    from streams.rocks import forget
 
     removed = {str(home): forget(home) for home in homes}
     if as_json:

@@ -29,7 +29,7 @@ def ids(column: Any) -> list[str | None]:
     if pa.types.is_floating(kind):
         return [_plain(value) for value in column.to_pylist()]
     if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
-        return pc.cast(column, pa.string()).to_pylist()  # type: ignore[no-any-return]
+        return pc.cast(column, pa.string()).to_pylist()  # type: ignore[no-any-return]  # pyarrow is untyped
     return [value.strip() or None if value else None for value in column.to_pylist()]
 
 
@@ -83,7 +83,7 @@ def times_ms(column: Any, parse: Callable[[Any], int | None] | None = None) -> l
     kind = column.type
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
         stamps = pc.cast(column, pa.timestamp("ms", getattr(kind, "tz", None)), safe=False)
-        return pc.cast(stamps, pa.int64()).to_pylist()  # type: ignore[no-any-return]
+        return pc.cast(stamps, pa.int64()).to_pylist()  # type: ignore[no-any-return]  # pyarrow is untyped
     one = parse or time_of
     return [None if value is None else _within(one(value)) for value in column.to_pylist()]
 

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from streams.errors import StateError
+from streams.rocks import forget
 from streams.rows import META_KEY, pack
-from streams.store import LocalRows, forget
+from streams.store import LocalRows
 from tests.streams.store_model import BINDING, History, held, meta_row, some_row, written
 
 HOME = Path(__file__).resolve().parents[2]
