@@ -39,6 +39,7 @@ from streams.worker import say
 log = logging.getLogger(__name__)
 
 _FETCH_RECORDS_MAX = 5_000
+_FETCH_BYTES_MIN = 1 << 20
 
 
 class LearnerProcess:
@@ -229,6 +230,8 @@ class LearnerProcess:
             enable_auto_commit=False,
             isolation_level="read_committed",
             auto_offset_reset="latest" if group else "earliest",
+            # Nobody waits for the learner: a few large answers a second cost it and the broker less than hundreds.
+            fetch_min_bytes=_FETCH_BYTES_MIN,
             fetch_max_wait_ms=200,
             max_partition_fetch_bytes=4 << 20,
             request_timeout_ms=int(settings.request_timeout_s * 1000),

@@ -41,6 +41,9 @@ class Settings:
     )
     batch_max: int = _setting(1000, "most records in one batch, and so in one transaction", low=1, high=20_000)
     buffer_batches_max: int = _setting(16, "batches held in memory per worker before fetching pauses", low=1, high=1000)
+    pace_ms: int = _setting(
+        15, "under load, how long events wait for company in a batch; not at all when quiet", low=0, high=1000
+    )
     rebalance_timeout_s: float = _setting(10.0, "how long a rebalance may wait for members", low=1, high=300)
     session_timeout_s: float = _setting(10.0, "silence after which a worker counts as dead", low=6, high=300)
     heartbeat_s: float = _setting(

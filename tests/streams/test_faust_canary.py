@@ -8,7 +8,7 @@ from importlib.metadata import version
 
 import faust
 import pytest
-from aiokafka.consumer.fetcher import PartitionRecords
+from aiokafka.consumer.fetcher import Fetcher, PartitionRecords
 from aiokafka.producer import sender
 from faust.agents.agent import Agent
 from faust.transport.conductor import Conductor
@@ -33,6 +33,8 @@ REVIEWED = {
     "agent.on_isolated_partitions_revoked": (Agent.on_isolated_partitions_revoked, "9d885349957972ab"),
     "agent._assign_isolated_partition": (Agent._assign_isolated_partition, "6f805da7af64ed8f"),
     "thread._create_worker_consumer": (AIOKafkaConsumerThread._create_worker_consumer, "c2701bfc3e6f6cad"),
+    "thread._fetch_records": (AIOKafkaConsumerThread._fetch_records, "39a2c6c79fc1455a"),
+    "fetcher._get_actions_per_node": (Fetcher._get_actions_per_node, "1dab2cf937d165d0"),
     "worker._schedule_shutdown": (Worker._schedule_shutdown, "1a6a5dfc88c2298b"),
     "worker.stop_and_shutdown": (Worker.stop_and_shutdown, "bf1608cc301123cf"),
 }
