@@ -57,23 +57,28 @@ class Place:
 
     def add_tx(self, day: int) -> None:
         """One transaction on this UTC day; days may come out of order."""
-        if self.days and self.days[-1] == day:
-            self.txs[-1] += 1
-        elif not self.days or self.days[-1] < day:
-            self.days.append(day)
+        days = self.days
+        if not days or days[-1] < day:
+            days.append(day)
             self.txs.append(1)
-        elif day in self.days:
-            self.txs[self.days.index(day)] += 1
+        elif days[-1] == day:
+            self.txs[-1] += 1
+        elif day in days:
+            self.txs[days.index(day)] += 1
         else:
-            at = sum(1 for d in self.days if d < day)
-            self.days.insert(at, day)
+            at = sum(1 for d in days if d < day)
+            days.insert(at, day)
             self.txs.insert(at, 1)
 
     def forget(self, today: int) -> None:
         """Drop what no window reaches any more."""
-        keep = bisect_right(self.days, today - FRAUD_DAYS)
-        if keep:
-            del self.days[:keep], self.txs[:keep]
+        days = self.days
+        if days and days[0] <= today - FRAUD_DAYS:
+            keep = bisect_right(days, today - FRAUD_DAYS)
+            del days[:keep], self.txs[:keep]
+        if not self.frauds:
+            self.fraud_ms, self.good = -1, 0
+            return
         keep = bisect_left(self.frauds, (today - FORGET_DAYS + 1) * DAY_MS)
         if keep:
             del self.frauds[:keep], self.happened[:keep]
@@ -105,22 +110,27 @@ class Place:
     def counts(self, today: int) -> Counts:
         """Windows and series as of this UTC day."""
         days, txs, frauds = self.days, self.txs, self.frauds
+        since_30d, since_7d = bisect_right(days, today - FRAUD_DAYS), bisect_right(days, today - TRAFFIC_DAYS)
+        tx_7d = sum(txs[since_7d:]) if since_7d < len(txs) else 0
+        tx_30d = tx_7d + (sum(txs[since_30d:since_7d]) if since_30d < since_7d else 0)
+        if not frauds:
+            # Nearly all places.
+            return Counts(tx_7d, tx_30d, 0, -1, 0, -1, self.good)
         first = 0
         for place in range(1, len(frauds)):
             if frauds[place] - frauds[place - 1] > SERIES_GAP_MS:
                 first = place
         series = self.happened[first:]
-        since_7d, since_30d = bisect_right(days, today - TRAFFIC_DAYS), bisect_right(days, today - FRAUD_DAYS)
         return Counts(
-            sum(txs[since_7d:]),
-            sum(txs[since_30d:]),
+            tx_7d,
+            tx_30d,
             len(frauds) - bisect_left(frauds, (today - FRAUD_DAYS + 1) * DAY_MS),
-            frauds[-1] if frauds else -1,
+            frauds[-1],
             len(frauds) - bisect_left(frauds, (today - TRAFFIC_DAYS + 1) * DAY_MS),
-            frauds[first] if frauds else -1,
+            frauds[first],
             self.good,
-            min(series, default=-1),
-            max(series, default=-1),
+            min(series),
+            max(series),
         )
 
 
@@ -137,8 +147,8 @@ class Places:
 
     def touch(self, place_id: str) -> Place:
         """The place, made if need be, as the latest touched."""
-        place = self.places.pop(place_id, None) or Place()
-        self.places[place_id] = place
+        place = self.places.pop(place_id, None)
+        self.places[place_id] = place = Place() if place is None else place
         self._touched[place_id] = None
         if len(self.places) > self.places_max:
             oldest = next(iter(self.places))
@@ -160,15 +170,16 @@ class Places:
         changed = list(self.places) if today != self._today else list(self._touched)
         self._today = today
         self._touched = {}
+        table = self._table
         for place_id in changed:
             place = self.places[place_id]
             place.forget(today)
             if place.days or place.frauds:
-                self._table[place_id] = place.counts(today)
+                table[place_id] = place.counts(today)
             else:
                 del self.places[place_id]
-                self._table.pop(place_id, None)
-        return dict(self._table)
+                table.pop(place_id, None)
+        return dict(table)
 
     def dump(self) -> list[Any]:
         """Plain lists and numbers for the checkpoint."""

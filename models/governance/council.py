@@ -39,6 +39,8 @@ class Council:
         self.proof = Proof()
         self.registry = Registry()
         self.keeps: list[Keep] = []
+        # Their weights by version, as they are asked for at every look back; made anew where they are missing.
+        self._kept: dict[int, CompiledFraud] = {}
         self.version = 1
         # Lessons the champion learned since its last keep; what a rollback sets aside.
         self.lessons = 0
@@ -172,6 +174,9 @@ class Council:
         champion = self.champion
         self.keeps = [*self.keeps, Keep(version, as_of_ms, champion.rules.name, champion.model.dump())]
         del self.keeps[: -self.rules.keeps_max]
+        versions = {keep.version for keep in self.keeps}
+        self._kept = {kept: weights for kept, weights in self._kept.items() if kept in versions}
+        self._kept[version] = champion.compiled
         self.lessons = 0
 
     def _go_back(self, at_ms: int, findings: list[Finding]) -> Lineage:
@@ -198,7 +203,7 @@ class Council:
     def _look_back(self, at_ms: int, standing: Standing) -> bool:
         # Each gate allows a little; together it may be much.
         for keep in reversed(self.keeps):
-            older = self.proof.stand(CompiledFraud(FraudModel.load(keep.dump).compile()))
+            older = self.proof.stand(self._weights(keep))
             if astray(standing, older, self.rules.guards):
                 values = {"found": standing.loss, "kept": older.loss}
                 self.tell("champion_astray", at_ms, self.champion.rules.name, values)
@@ -206,6 +211,11 @@ class Council:
                 self.urgent = True
                 return True
         return False
+
+    def _weights(self, keep: Keep) -> CompiledFraud:
+        if keep.version not in self._kept:
+            self._kept[keep.version] = CompiledFraud(FraudModel.load(keep.dump).compile())
+        return self._kept[keep.version]
 
     # --- promotion --------------------------------------------------------------------------------------
 
