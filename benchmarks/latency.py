@@ -21,7 +21,8 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from multiprocessing.connection import Connection
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -178,6 +179,47 @@ async def _read(broker: str, topics: tuple[tuple[str, int], ...], counts: Any, s
         pipe.send(found)
 
 
+class Reader:
+    """The reading process, for one measurement; a context manager.
+
+    Attributes
+    ----------
+    counts
+        Decisions and alerts read so far.
+    """
+
+    def __init__(self, settings: Settings, decisions_wait_ms: int = 0) -> None:
+        spawn = multiprocessing.get_context("spawn")
+        self.counts = spawn.Array("q", 2, lock=False)
+        self._stop = spawn.Event()
+        self._ours, theirs = spawn.Pipe(duplex=False)
+        self._process = spawn.Process(
+            target=read,
+            args=(
+                settings.broker, settings.topic_decisions, settings.topic_alerts, self.counts, self._stop, theirs,
+                decisions_wait_ms,
+            ),
+            daemon=True,
+        )  # fmt: skip
+
+    def __enter__(self) -> Self:
+        self._process.start()
+        return self
+
+    def seen(self) -> tuple[list[tuple[str, float, int]], list[tuple[str, float, int]]]:
+        """Stop reading; decisions and alerts as (event id, monotonic time read, time appended in ms)."""
+        self._stop.set()
+        return self._ours.recv(), self._ours.recv()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        self._process.join(10)
+        if self._process.is_alive():
+            self._process.kill()
+
+
 # --- one measurement ------------------------------------------------------------------------------------
 
 
@@ -188,16 +230,8 @@ async def measure(args: argparse.Namespace, stack: Stack) -> dict[str, Any]:
     for _ in range(args.events):
         at += rng.expovariate(args.rate)
         arrivals.append(at)
-    spawn = multiprocessing.get_context("spawn")
-    counts, stop = spawn.Array("q", 2, lock=False), spawn.Event()
-    ours, theirs = spawn.Pipe(duplex=False)
-    reader = spawn.Process(
-        target=read,
-        args=(settings.broker, settings.topic_decisions, settings.topic_alerts, counts, stop, theirs),
-        daemon=True,
-    )
-    reader.start()
-    try:
+    with Reader(settings) as reader:
+        counts = reader.counts
         prepared = await prepare(args, stack, counts, rng)
         await asyncio.sleep(_SETTLE_S)
         gc.collect()
@@ -214,13 +248,7 @@ async def measure(args: argparse.Namespace, stack: Stack) -> dict[str, Any]:
             await _reached(counts, 1, len(targets), stack, _DRAIN_MAX_S)
         await asyncio.sleep(1.0)
         gc.enable()
-        stop.set()
-        decisions, alerts = ours.recv(), ours.recv()
-    finally:
-        stop.set()
-        reader.join(10)
-        if reader.is_alive():
-            reader.kill()
+        decisions, alerts = reader.seen()
     figures = figures_of(times, targets, decisions, alerts, wall_minus_monotonic)
     return {
         **figures,
