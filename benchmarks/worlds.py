@@ -1,8 +1,8 @@
 """Tables of transactions unlike the simulator's towns and the handbook, each with a mapping a stranger would write.
 
-Where the signal lies differs from world to world: in the kind of shop, hour and amount together (`cards`), in a transfer
-that empties an account and the cash that follows (`wallets`), in the card that was bought by thieves and the shop's
-product (`shop`), in nothing but the event itself (`strangers`, `two_days`). Made from a seed; no real data.
+Where the signal lies differs from world to world: in the kind of shop, hour and amount together (`cards`), in a
+transfer that empties an account and the cash that follows (`wallets`), in the card that was bought by thieves and the
+shop's product (`shop`), in nothing but the event itself (`strangers`, `two-days`). Made from a seed; no real data.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ customer_id   = "cc_num"
 amount_minor  = { column = "amt", digits = 2 }
 currency      = { constant = "USD" }
 direction     = { constant = "debit" }
-channel       = { column = "category", values = { shopping_net = "ecom", misc_net = "ecom", grocery_net = "ecom" }, default = "pos" }
+channel       = { column = "kind", values = { net = "ecom" }, default = "pos" }
 merchant_id   = "merchant"
 [label]
 column = "is_fraud"
@@ -52,13 +52,13 @@ amount_minor  = { column = "amount", digits = 2 }
 currency      = { constant = "EUR" }
 direction     = { column = "type", values = { CASH_IN = "credit" }, default = "debit" }
 channel       = { column = "type", values = { PAYMENT = "pos", CASH_OUT = "atm" }, default = "mobile" }
-type          = { column = "type", values = { CASH_IN = "deposit", CASH_OUT = "cash", TRANSFER = "transfer", DEBIT = "fee" }, default = "purchase" }
+type          = { column = "type", values = { CASH_IN = "deposit", CASH_OUT = "cash", TRANSFER = "transfer" }, default = "purchase" }
 payee_id      = "nameDest"
 merchant_id   = "nameDest"
 [label]
 column = "isFraud"
 delay  = "3d"
-"""
+"""  # noqa: E501
 _SHOP = """
 [fields]
 event_id      = { column = "TransactionID", prefix = "s-" }
@@ -126,7 +126,8 @@ def _hours(rng: np.random.Generator, n: int, night: float) -> NDArray[np.float64
 _KINDS: tuple[tuple[str, float, float, float, float, float], ...] = (
     ("gas_transport", 60, 0.3, 10, 11, 2), ("grocery_pos", 90, 0.5, 10, 310, 5), ("home", 45, 0.9, 9, 260, 0.5),
     ("shopping_pos", 40, 1.2, 9, 850, 2.5), ("kids_pets", 45, 0.9, 8, 20, 0.5), ("shopping_net", 45, 1.2, 7, 1000, 5),
-    ("entertainment", 45, 0.9, 7, 500, 0.7), ("food_dining", 40, 0.7, 7, 120, 0.4), ("personal_care", 35, 0.9, 7, 25, 0.5),
+    ("entertainment", 45, 0.9, 7, 500, 0.7), ("food_dining", 40, 0.7, 7, 120, 0.4),
+    ("personal_care", 35, 0.9, 7, 25, 0.5),
     ("health", 40, 0.9, 6, 20, 0.4), ("misc_pos", 35, 1.2, 6, 220, 0.6), ("misc_net", 40, 1.2, 5, 790, 3),
     ("grocery_net", 50, 0.5, 3, 12, 0.4), ("travel", 20, 1.5, 3, 9, 0.3),
 )  # fmt: skip
@@ -153,13 +154,13 @@ def _cards(rng: np.random.Generator, size: float, share: float = 0.006, days: in
     bad = rng.choice(len(name), m, p=thieves / thieves.sum())
     bad_amount = stolen[bad] * np.exp(rng.normal(0, 0.2, m))
     bad_at = begin + _hours(rng, m, 0.8)
+    where = np.concatenate([kind, bad])
     return _ordered({
         "trans_time": START_S + np.concatenate([at, bad_at]).astype(np.int64),
         "cc_num": np.char.add("c", np.concatenate([who, owner]).astype(str)),
-        "merchant": np.char.add(
-            np.concatenate([name[kind], name[bad]]), np.concatenate([rng.integers(0, 50, n), rng.integers(0, 50, m)]).astype(str)
-        ),
-        "category": np.concatenate([name[kind], name[bad]]),
+        "merchant": np.char.add(name[where], rng.integers(0, 50, n + m).astype(str)),
+        "category": name[where],
+        "kind": np.where(np.char.endswith(name[where], "net"), "net", "pos"),
         "amt": np.round(np.maximum(1, np.concatenate([amount, bad_amount])) * unit, 2),
         "is_fraud": np.concatenate([np.zeros(n, np.int64), np.ones(m, np.int64)]),
     }, "trans_time")  # fmt: skip
@@ -171,8 +172,16 @@ def _wallets(rng: np.random.Generator, size: float) -> Columns:
     hours = 30 * 24
     weight = np.tile(np.array([1] * 7 + [8] * 13 + [4] * 4), 30)
     step = rng.choice(hours, n, p=weight / weight.sum())
-    kind = rng.choice(np.array(["CASH_OUT", "PAYMENT", "CASH_IN", "TRANSFER", "DEBIT"]), n, p=[0.35, 0.34, 0.22, 0.084, 0.006])
-    level = {"CASH_OUT": (11.8, 0.9), "PAYMENT": (9.1, 0.9), "CASH_IN": (11.7, 0.9), "TRANSFER": (12.9, 1.3), "DEBIT": (8.0, 1.2)}
+    kind = rng.choice(
+        np.array(["CASH_OUT", "PAYMENT", "CASH_IN", "TRANSFER", "DEBIT"]), n, p=[0.35, 0.34, 0.22, 0.084, 0.006]
+    )
+    level = {
+        "CASH_OUT": (11.8, 0.9),
+        "PAYMENT": (9.1, 0.9),
+        "CASH_IN": (11.7, 0.9),
+        "TRANSFER": (12.9, 1.3),
+        "DEBIT": (8.0, 1.2),
+    }
     amount = np.zeros(n)
     for name, (mean, spread) in level.items():
         of = kind == name
@@ -197,7 +206,7 @@ def _wallets(rng: np.random.Generator, size: float) -> Columns:
 
 
 def _shop(rng: np.random.Generator, size: float) -> Columns:
-    """An online shop's payments, one in thirty fraud: stolen cards come back for weeks, with devices and products of their own."""
+    """An online shop's payments, one in thirty fraud: stolen cards stay for weeks, with ways of their own."""
     cards, days = int(6_000 * size), 150
     pace = rng.pareto(1.3, cards) * 6 + 1
     count = np.minimum(pace, 800).astype(np.int64)
@@ -232,9 +241,13 @@ def _strangers(rng: np.random.Generator, size: float) -> Columns:
     """Applications: nobody comes twice, so all there is to see is the event itself."""
     n, days = int(150_000 * size), 240
     limit = rng.choice(np.array([200, 500, 1000, 1500, 2000]), n, p=[0.48, 0.17, 0.12, 0.17, 0.06])
-    system = rng.choice(np.array(["linux", "windows", "macintosh", "x11", "other"]), n, p=[0.33, 0.26, 0.05, 0.01, 0.35])
+    system = rng.choice(
+        np.array(["linux", "windows", "macintosh", "x11", "other"]), n, p=[0.33, 0.26, 0.05, 0.01, 0.35]
+    )
     source = np.where(rng.random(n) < 0.99, "INTERNET", "TELEAPP")
-    margin = -5.6 + 1.0 * (limit >= 1500) + 0.4 * (limit == 2000) + 1.1 * (system == "windows") - 0.4 * (system == "linux")
+    margin = (
+        -5.6 + 1.0 * (limit >= 1500) + 0.4 * (limit == 2000) + 1.1 * (system == "windows") - 0.4 * (system == "linux")
+    )
     fraud = rng.random(n) < 1 / (1 + np.exp(-margin - 0.8 * (system == "windows") * (limit >= 1500)))
     return _ordered({
         "day": np.sort(rng.integers(0, days, n)), "limit": limit, "device_os": system, "source": source,
@@ -249,9 +262,11 @@ def _two_days(rng: np.random.Generator, size: float) -> Columns:
     amount = rng.lognormal(3.1, 1.6, n)
     m = int(0.0035 * n)
     small = rng.random(m) < 0.5
+    bad_at = np.where(rng.random(m) < 0.5, 0, DAY_S) + _hours(rng, m, 0.5)
+    bad = np.where(small, rng.choice([0.76, 1.0, 99.99], m), rng.lognormal(5.5, 1, m))
     return _ordered({
-        "Time": np.concatenate([at, np.where(rng.random(m) < 0.5, 0, DAY_S) + _hours(rng, m, 0.5)]).astype(np.int64),
-        "Amount": np.round(np.concatenate([amount, np.where(small, rng.choice([0.76, 1.0, 99.99], m), rng.lognormal(5.5, 1, m))]), 2),
+        "Time": np.concatenate([at, bad_at]).astype(np.int64),
+        "Amount": np.round(np.concatenate([amount, bad]), 2),
         "Class": np.concatenate([np.zeros(n, np.int64), np.ones(m, np.int64)]),
     }, "Time")  # fmt: skip
 

@@ -58,6 +58,8 @@ class RunSettings:
         Transactions that wait for their label; about a kilobyte each.
     rows_max
         Customers whose rows are held in memory, about two kilobytes each; where there are more, rows are on disk.
+    prior_only
+        The expert prior scores to the end; what is learned never comes into force.
     """
 
     policy: Policy
@@ -67,6 +69,7 @@ class RunSettings:
     publish_every_ms: int = 6 * HOUR_MS
     waiting_max: int = 2_000_000
     rows_max: int = 100_000
+    prior_only: bool = False
 
     def learner(self) -> LearnerSettings:
         """The learner's part."""
@@ -136,12 +139,12 @@ def _drive(
         tick = Tick(event_id=f"tick/0/{hour_ms}", event_time_ms=hour_ms, schema_version=1, partition=0)
         offset = _control(home, learner, tick, offset, watch)
         snapshots = learner.drain()
-        news, _history, _cards = learner.take_news()
+        news, history, _cards = learner.take_news()
         run.news.update(each.kind for each in news)
-        watch.learned(learner, snapshots, news)
+        watch.learned(learner, snapshots, news, history)
         # They are judged inside the learner; nobody here scores with them.
         learner.challengers.clear()
-        if snapshots:
+        if snapshots and not settings.prior_only:
             newest = snapshots[-1]
             library.add(newest)
             run.versions += 1

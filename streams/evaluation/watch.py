@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from models.governance.records import News
+from models.governance.records import Entry, News
 from models.learner import Learner
 from models.observation import Observation
 from models.snapshot import LoadedSnapshot, Snapshot
@@ -19,8 +19,8 @@ class Watch:
     def output(self, output: Output) -> None:
         """What the engine gave for some records or for a control, before `observed` of its decisions."""
 
-    def learned(self, learner: Learner, snapshots: list[Snapshot], news: list[News]) -> None:
-        """What the learner published and told people at the end of an hour, often nothing."""
+    def learned(self, learner: Learner, snapshots: list[Snapshot], news: list[News], history: list[Entry]) -> None:
+        """What the learner published, told people and entered in history at the end of an hour, often nothing."""
 
     def model(self, loaded: LoadedSnapshot) -> LoadedSnapshot:
         """The snapshot about to come into force, or what is to score in its place."""
