@@ -165,9 +165,12 @@ def main() -> None:
             f"AP {one['ours']['ap']:.3f}, LightGBM {rival}; gap {one['gap_ap']:+.3f}; slope {one['ours']['slope']:.2f}",
             flush=True,
         )
-    if args.what != "file":
-        text = json.dumps(machine.facts(args.seeds[0]) | {"rival": RIVAL, "rounds": ROUNDS, "cases": table}, indent=1)
-        (RESULTS / f"batch-rival-{args.name or args.what}.json").write_text(text + "\n", "utf-8")
+        # Case by case: hours of figures are not lost with the last one.
+        if args.what != "file":
+            text = json.dumps(
+                machine.facts(args.seeds[0]) | {"rival": RIVAL, "rounds": ROUNDS, "cases": table}, indent=1
+            )
+            (RESULTS / f"batch-rival-{args.name or args.what}.json").write_text(text + "\n", "utf-8")
 
 
 if __name__ == "__main__":
