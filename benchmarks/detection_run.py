@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-import gc
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import msgspec
 
-from alerts.policy import DEFAULT_PATH, parse_policy
+from alerts.policy import DEFAULT_PATH, load_policy
 from alerts.records import Alert
-from alerts.shift import Assessor
 from features.catalogue import CATALOGUE, INDEX
-from features.events import Event, Switch, Tick, encode
+from features.events import Event
 from models.compiled import CompiledFraud, FraudScores
-from models.governance.records import News
+from models.governance.records import Entry, News
 from models.governance.rules import ModelRules
-from models.learner import Learner, LearnerSettings
-from models.observation import decode_features, decode_observation
+from models.learner import Learner
+from models.observation import Observation, decode_features
 from models.shaping import Floats
-from models.snapshot import LoadedSnapshot, Snapshot, initial_snapshot
-from streams.engine import Engine
+from models.snapshot import LoadedSnapshot, Snapshot
+from streams.dispositions import Output
+from streams.evaluation import Run as EvaluationRun
+from streams.evaluation import RunSettings, Scores, Watch
+from streams.evaluation import drive as evaluate
+from streams.sources.source import Labelled
 
 HOUR_MS = 3_600_000
 _alerts = msgspec.json.Decoder(Alert)
@@ -72,15 +74,6 @@ class Run:
     seconds: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class _Record:
-    offset: int
-    key: bytes | None
-    value: bytes | None
-    timestamp: int = -1
-    headers: tuple[tuple[str, bytes], ...] = ()
-
-
 class _Blind:
     """Scores with some features held at neutral; says so to nobody else."""
 
@@ -93,104 +86,74 @@ class _Blind:
         return self._fraud.score(blind)
 
 
-class _Library:
-    def __init__(self, run: Run) -> None:
-        self._assessor = Assessor(parse_policy(DEFAULT_PATH.read_text("utf-8")))
-        self.policy_version = self._assessor.policy.version
-        self.places = [INDEX[name] for name in run.without]
-        self.neutral = [_neutral(place) for place in self.places]
-        self.latest = 0
-        self.add(initial_snapshot())
+class _Watch(Watch):
+    """Keeps in `run` what was scored, alerted and told; holds its features at neutral, for scoring and for learning."""
 
-    def add(self, snapshot: Snapshot) -> None:
-        self._model = LoadedSnapshot(snapshot)
-        if self.places:
-            self._model.fraud = _Blind(self._model.fraud, self.places, self.neutral)  # type: ignore[assignment]  # shaped alike
-        self.latest = snapshot.version
+    def __init__(self, run: Run, progress: Callable[[str], None]) -> None:
+        self._run, self._progress = run, progress
+        self._places = [INDEX[name] for name in run.without]
+        self._neutral = [_neutral(place) for place in self._places]
+        self._alerted: set[tuple[str, str]] = set()
+        self._started = self._said = time.monotonic()
 
-    def model(self, version: int) -> LoadedSnapshot:
-        if version != self.latest:
-            raise KeyError(version)
-        return self._model
+    def output(self, output: Output) -> None:
+        alerts = [_alerts.decode(value) for _key, value, _headers in output.alerts]
+        self._run.alerts += alerts
+        self._alerted = {(alert.customer_id, alert.source_event_id) for alert in alerts}
 
-    def assessor(self, policy_version: str) -> Assessor:  # noqa: ARG002
-        return self._assessor
+    def observed(self, row: Labelled | None, observation: Observation) -> None:
+        o = observation
+        if not o.is_scored:
+            return
+        if self._places:
+            vector = decode_features(o.features)
+            for where, neutral in zip(self._places, self._neutral, strict=True):
+                vector[where] = neutral
+            o.features = msgspec.Raw(msgspec.json.encode(vector))
+        if row is not None and o.disposition == "decision" and o.fraud_probability is not None:
+            customer_id = o.customer_id or ""
+            alerted = (customer_id, o.event_id) in self._alerted
+            self._run.scored.append(Scored(o.event_id, customer_id, o.event_time_ms, o.fraud_probability, alerted))
+
+    def learned(
+        self,
+        learner: Learner,  # noqa: ARG002
+        snapshots: list[Snapshot],
+        news: list[News],
+        history: list[Entry],  # noqa: ARG002
+    ) -> None:
+        self._run.news += news
+        if snapshots and self._run.learn:
+            self._run.last = snapshots[-1]
+
+    def model(self, loaded: LoadedSnapshot) -> LoadedSnapshot:
+        if self._places:
+            loaded.fraud = _Blind(loaded.fraud, self._places, self._neutral)  # type: ignore[assignment]  # shaped alike
+        return loaded
+
+    def hour(self, done: EvaluationRun, hour_ms: int) -> None:
+        """Say now and then how far it is."""
+        if time.monotonic() - self._said > 10:
+            self._said = time.monotonic()
+            rate, day = (
+                done.events / (self._said - self._started),
+                time.strftime("%Y-%m-%d", time.gmtime(hour_ms / 1000)),
+            )
+            self._progress(f"{done.events:,} events, {rate:,.0f}/s, {len(self._run.alerts):,} alerts, {day}")
 
 
 def drive(events: Iterable[Event], run: Run, progress: Callable[[str], None] = print) -> Run:
-    """Run everything hour by hour: a tick, what was learned meanwhile, then the hour's events."""
-    library = _Library(run)
-    engine = Engine(0, 1, "events", library, model_version=library.latest, policy_version=library.policy_version)
-    learner = Learner(1, LearnerSettings(publish_every_ms=run.publish_every_h * HOUR_MS), run.rules)
-    # What is kept is a million small objects without cycles: looking for cycles among them costs a third of the time.
-    gc.disable()
-    started, said, offset = time.monotonic(), time.monotonic(), 0
-    place: dict[tuple[str, str], Scored] = {}
-    for hour_ms, batch in _hours(events):
-        tick = Tick(event_id=f"tick/0/{hour_ms}", event_time_ms=hour_ms, schema_version=1, partition=0)
-        controls: list[Tick | Switch] = [tick]
-        offset = _learn(learner, engine.process([], controls).decisions, offset, library, run)
-        snapshots = learner.drain()
-        run.news += learner.take_news()[0]
-        learner.challengers.clear()
-        if snapshots and run.learn:
-            run.last = snapshots[-1]
-            library.add(run.last)
-            switch = Switch(
-                event_id=f"switch/{run.last.version}", event_time_ms=hour_ms, schema_version=1, partition=0,
-                model_version=run.last.version, policy_version=library.policy_version,
-            )  # fmt: skip
-            offset = _learn(learner, engine.process([], [switch]).decisions, offset, library, run)
-        records = [_Record(run.events + i, e.customer_id.encode(), encode(e)) for i, e in enumerate(batch)]
-        out = engine.process(records)
-        first = len(run.scored)
-        offset = _learn(learner, out.decisions, offset, library, run)
-        for scored in run.scored[first:]:
-            place[scored.customer_id, scored.event_id] = scored
-        for _key, value, _headers in out.alerts:
-            alert = _alerts.decode(value)
-            run.alerts.append(alert)
-            if found := place.get((alert.customer_id, alert.source_event_id)):
-                found.alerted = True
-        run.events += len(batch)
-        if time.monotonic() - said > 10:
-            said = time.monotonic()
-            rate, day = run.events / (said - started), time.strftime("%Y-%m-%d", time.gmtime(hour_ms / 1000))
-            progress(f"{run.events:,} events, {rate:,.0f}/s, {len(run.alerts):,} alerts, {day}")
-    run.counters = learner.stats()
-    run.seconds = time.monotonic() - started
+    """Run everything hour by hour, as `riskshift evaluate` does."""
+    watch = _Watch(run, progress)
+    settings = RunSettings(
+        load_policy(DEFAULT_PATH), run.rules or ModelRules(), publish_every_ms=run.publish_every_h * HOUR_MS,
+        prior_only=not run.learn,
+    )  # fmt: skip
+    rows = (Labelled(event, None, event.event_id) for event in events)
+    scores = Scores("event_id", integer_ids=False, labelled=True, joined=True)
+    done = evaluate(rows, (), scores, settings, watch.hour, watch)
+    run.counters, run.events, run.seconds = done.learner, done.events, done.seconds
     return run
-
-
-def _learn(
-    learner: Learner, decisions: list[tuple[bytes | None, bytes]], offset: int, library: _Library, run: Run
-) -> int:
-    for _key, value in decisions:
-        o = decode_observation(value)
-        if o.is_scored:
-            if library.places:
-                vector = decode_features(o.features)
-                for where, neutral in zip(library.places, library.neutral, strict=True):
-                    vector[where] = neutral
-                o.features = msgspec.Raw(msgspec.json.encode(vector))
-            if o.disposition == "decision" and o.fraud_probability is not None:
-                run.scored.append(Scored(o.event_id, o.customer_id or "", o.event_time_ms, o.fraud_probability))
-        learner.observe(0, offset, o)
-        offset += 1
-    return offset
-
-
-def _hours(events: Iterable[Event]) -> Iterator[tuple[int, list[Event]]]:
-    batch: list[Event] = []
-    end_ms = -1
-    for event in events:
-        if event.event_time_ms >= end_ms:
-            if batch:
-                yield end_ms - HOUR_MS, batch
-            batch, end_ms = [], (event.event_time_ms // HOUR_MS + 1) * HOUR_MS
-        batch.append(event)
-    if batch:
-        yield end_ms - HOUR_MS, batch
 
 
 def _neutral(place: int) -> float:

@@ -7,7 +7,8 @@ Three members look at the same shaped features and the anomaly score of half-spa
   as its running mean;
 - *tree* (`models/trees.py`) sees what features say only together.
 
-A stacker, starting from slow alone, learns how far to trust each; a monotone curve (`models/calibration.py`) turns
+A stacker learns how far to trust each. It starts from slow alone and, with every fraud that was learned, from more of
+fast: `CREDIBLE` frauds are worth half of it. A monotone curve (`models/calibration.py`) turns
 their sum into a probability. Every part is additive per feature, so the whole is.
 """
 
@@ -35,6 +36,8 @@ from models.trees import TREE_PLACES, GrowingTree
 SLOW_RATE, FAST_RATE, INTERCEPT_RATE = 0.03, 0.3, 0.01
 # A town's few frauds need the stacker slow, the handbook's many would bear 0.1.
 STACK_RATE, STACK_STRENGTH, STACK_INTERCEPT_RATE = 0.07, 30.0, 0.001
+# So many frauds learned, and the curves are believed as much as the expert's lines before the stacker says otherwise.
+CREDIBLE = 100.0
 # Running means move this share of the way every six hours of event time: half of it in three and a half days.
 MEAN_SHARE, MEAN_EVERY_MS = 0.05, 6 * 3_600_000
 # After drift, for so long, running means move so many times as far, and old gradients count for so much less.
@@ -44,8 +47,10 @@ SEED = 20180401
 
 MEMBERS = ("slow", "fast", "tree")
 _WIDTH = SIZE + 1
-_SLOW, _FAST, _TREE = range(3)
-_MEMBER_NAMES: list[Hashable] = [_SLOW, _FAST, _TREE]
+# What the stacker weighs: the members that are additive, blended by credibility; what the curves add to the lines; the
+# tree.
+_BLEND, _BEND, _TREE = range(3)
+_STACK_NAMES: list[Hashable] = [_BLEND, _BEND, _TREE]
 _SLOW_NAMES: list[Hashable] = list(range(_WIDTH))
 _FAST_NAMES: list[Hashable] = list(range(_WIDTH * KNOTS))
 
@@ -74,9 +79,10 @@ class FraudModel:
         self._curves = Curves(self._fast_mean.weights.reshape(_WIDTH, KNOTS))
         self._tree = GrowingTree()
         self._stack = regression(
-            {_SLOW: 1.0, _FAST: 0.0, _TREE: 0.0}, STACK_RATE, STACK_STRENGTH, 0.0, STACK_INTERCEPT_RATE
+            {_BLEND: 1.0, _BEND: 0.0, _TREE: 0.0}, STACK_RATE, STACK_STRENGTH, 0.0, STACK_INTERCEPT_RATE
         )
         self._calibrator = Calibrator()
+        self._frauds = 0
         self._mean_share, self._mean_ms, self._quick_until_ms = mean_share, -1, -1
         self._river_trees = river_anomaly.HalfSpaceTrees(n_trees=TREES, height=HEIGHT, window_size=WINDOW, seed=SEED)
         self._batch: HalfSpaceBatch | None = None
@@ -112,12 +118,13 @@ class FraudModel:
         for (_, fraud, weight), slow_margin, fast_margin, line, hats, questions in zip(
             labels, slow, fast, sparse(keys, rows), inputs(columns), asked, strict=True
         ):
-            margins = {_SLOW: slow_margin, _FAST: fast_margin, _TREE: self._tree.margin_one(questions)}
+            margins = self._weighed(slow_margin, fast_margin, self._tree.margin_one(questions))
             self._calibrator.learn_one(self._stack._raw_dot_one(margins), fraud, weight)
             self._stack.learn_one(margins, fraud, w=weight)
             self._slow.learn_one(line, fraud, w=weight)
             self._fast.learn_one(hats, fraud, w=weight)
             self._tree.learn_one(questions, fraud, weight)
+            self._frauds += fraud
 
     def advance(self, at_ms: int) -> None:
         """Let event time pass: the running means move on a grid of `MEAN_EVERY_MS`; the first call only sets it."""
@@ -151,7 +158,9 @@ class FraudModel:
     @property
     def trust(self) -> dict[str, float]:
         """How far the stacker trusts each member."""
-        return dict(zip(MEMBERS, weights_of(self._stack, _MEMBER_NAMES).tolist(), strict=True))
+        blend, bend, tree = weights_of(self._stack, _STACK_NAMES).tolist()
+        share = self._credibility
+        return {"slow": blend * (1.0 - share) - bend, "fast": blend * share + bend, "tree": tree}
 
     def score_one(self, vector: Floats) -> tuple[float, float]:
         """River's own (probability of fraud, anomaly score); what compiled scores are held against."""
@@ -159,11 +168,11 @@ class FraudModel:
         anomaly = float(self._trees.score_one(_tree_inputs(columns)[0]))
         columns[SIZE] = shape_anomaly(np.array([anomaly]))
         whole = dict(enumerate(columns[:, 0].tolist()))
-        margins = {
-            _SLOW: self._slow._raw_dot_one(whole),
-            _FAST: self._fast_mean.river()._raw_dot_one(next(inputs(columns))),
-            _TREE: self._tree.margin_one(next(_asked(columns))),
-        }
+        margins = self._weighed(
+            self._slow._raw_dot_one(whole),
+            self._fast_mean.river()._raw_dot_one(next(inputs(columns))),
+            self._tree.margin_one(next(_asked(columns))),
+        )
         margin = self._calibrator.calibrate_one(self._stack._raw_dot_one(margins))
         return float(sigmoid(np.array([margin]))[0]), anomaly
 
@@ -205,7 +214,7 @@ class FraudModel:
         tree, calibrator = self._tree, self._calibrator
         river = (self._slow, self._fast, tree.river, self._stack, calibrator.river, self._trees)
         numbers = (self._fast_mean.dump(), calibrator.mean.dump(), tree.goods, tree.goods_weight)
-        times = (self._mean_share, self._mean_ms, self._quick_until_ms)
+        times = (self._mean_share, self._mean_ms, self._quick_until_ms, self._frauds)
         return pickle.dumps((river, numbers, times), protocol=5)
 
     @classmethod
@@ -216,7 +225,7 @@ class FraudModel:
         tree = model._tree
         model._slow, model._fast, tree.river, model._stack, calibration, model._river_trees = river
         fast_mean, calibration_mean, tree.goods, tree.goods_weight = numbers
-        model._mean_share, model._mean_ms, model._quick_until_ms = times
+        model._mean_share, model._mean_ms, model._quick_until_ms, model._frauds = times
         model._fast_mean = RunningMean(model._fast, _FAST_NAMES)
         model._fast_mean.load(fast_mean)
         model._curves = Curves(model._fast_mean.weights.reshape(_WIDTH, KNOTS))
@@ -229,6 +238,14 @@ class FraudModel:
         if self._batch is not None:
             self._batch.write_back(self._river_trees)
         return self._river_trees
+
+    @property
+    def _credibility(self) -> float:
+        return self._frauds / (self._frauds + CREDIBLE)
+
+    def _weighed(self, slow: float, fast: float, tree: float) -> dict[int, float]:
+        bend = fast - slow
+        return {_BLEND: slow + self._credibility * bend, _BEND: bend, _TREE: tree}
 
     def _line_margins(self, columns: Floats) -> list[float]:
         weights = weights_of(self._slow, _SLOW_NAMES).reshape(-1, 1)

@@ -230,7 +230,7 @@ class Learner:
         while self._rulings and self._rulings[0].after_ms <= until_ms:
             ruling = self._rulings.pop(0)
             if not self.council.registry.has_obeyed(ruling.command.id):
-                self.council.obey(ruling.command, max(ruling.after_ms, 0))
+                self.council.obey(ruling.command, max(ruling.after_ms, 0), self._joiner.desk)
                 if self.council.urgent:
                     snapshots.append(self._publish(max(self._done_ms, 0)))
         return snapshots

@@ -24,10 +24,10 @@ MAX_DEPTH, GRACE_PERIOD, DELTA, TIE = 10, 300, 0.01, 0.1
 BINS, SPLITS = 16, 12
 # What it may ask; more costs in proportion, and what is left out says little in company that it does not say alone.
 TREE_NAMES: tuple[str, ...] = (
-    "amount_last", "is_transfer", "is_remote", "is_night", "is_weekend", "tx_count_1h", "tx_count_1d", "tx_count_7d",
-    "decline_count_1d", "amount_zscore_baseline", "unusual_count_7d", "merchant_new", "device_new", "country_foreign",
-    "gap_since_last", "login_failed_count_1d", "terminal_fraud_rate", "terminal_fraud_count_7d",
-    "terminal_fraud_count_30d", "terminal_good_since", "terminal_fraud_age", ANOMALY,
+    "amount_last", "is_cash", "is_transfer", "is_remote", "is_night", "tx_count_1d", "tx_count_7d", "amount_sum_1d",
+    "decline_count_1d", "amount_zscore_baseline", "unusual_count_7d", "device_new", "country_foreign",
+    "gap_since_last", "tenure", "fraud_confirmed_recent", "terminal_fraud_count_7d", "terminal_good_since",
+    "terminal_fraud_age", "merchant_fraud_rate", "device_fraud_rate", ANOMALY,
 )  # fmt: skip
 TREE_PLACES: tuple[int, ...] = tuple(CONTRIBUTION_NAMES.index(name) for name in TREE_NAMES)
 # Of a leaf nobody reached yet: a twentieth of a fraud among half a good event.

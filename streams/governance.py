@@ -184,7 +184,7 @@ def said(entries: Sequence[Entry], cards: Sequence[Card], key: bytes) -> list[tu
     return records + [sealed(b"%b%d" % (CARD_KEY, card.version), card, key) for card in cards]
 
 
-def command_id(kind: str, version: int, by: str, why: str, sent_ms: int) -> str:
+def command_id(kind: str, version: int, by: str, why: str, sent_ms: int, actor: str = "") -> str:
     """Id of a command: a function of all it says."""
-    place = "\0".join((kind, str(version), by, why, str(sent_ms)))
+    place = "\0".join((kind, str(version), by, why, str(sent_ms), *([actor] if actor else ())))
     return hashlib.sha256(place.encode()).hexdigest()[:16]

@@ -16,6 +16,7 @@ from models.governance.candidates import Candidate, Keep
 from models.governance.evidence import Evidence
 from models.governance.guards import Finding, astray, check_standing, check_weights
 from models.governance.held_out import Proof, Standing
+from models.governance.labels import LabelDesk
 from models.governance.promotion import REASONS, objection
 from models.governance.records import Card, Command, Lineage, News
 from models.governance.registry import Registry
@@ -245,9 +246,14 @@ class Council:
         for each in self.candidates:
             each.evidence = Evidence()
 
-    def obey(self, command: Command, at_ms: int) -> None:
-        """Carry a command out, or enter in history why not."""
-        refusal = self._promotion(command, at_ms) if command.kind == "promote" else self._rollback(command, at_ms)
+    def obey(self, command: Command, at_ms: int, desk: LabelDesk) -> None:
+        """Carry a command out, or enter in history why not; `desk` is who hears labels."""
+        if command.kind == "release":
+            if not (refusal := desk.release(command.actor)):
+                why = f"{command.actor}: {command.why}"
+                self.registry.enter(at_ms, "released", self.version, "", command.by, why, command.id)
+        else:
+            refusal = self._promotion(command, at_ms) if command.kind == "promote" else self._rollback(command, at_ms)
         if refusal:
             self.registry.enter(
                 at_ms, command.kind, command.version, "", command.by, f"{command.why}; refused: {refusal}", command.id,

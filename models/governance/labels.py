@@ -63,6 +63,26 @@ class LabelDesk:
         self._suspended[actor] = at_ms + self.rules.suspended_ms
         return "trip"
 
+    def release(self, actor: str) -> str:
+        """Hear an actor again from the next label on, its day counted anew; returns why not, else an empty text.
+
+        What it said meanwhile stays unlearned: who trusts it after all says it again.
+
+        Examples
+        --------
+        >>> desk = LabelDesk(LabelRules(actor_day_max=1))
+        >>> [desk.judge("a-7", (), 0) for _ in range(2)], desk.release("a-7"), desk.judge("a-7", (), 0)
+        (['accept', 'trip'], '', 'accept')
+        >>> desk.release("a-7")
+        'expected an actor in quarantine, found a-7; there are: none'
+        """
+        if actor not in self._suspended:
+            return f"expected an actor in quarantine, found {actor}; there are: {', '.join(self._suspended) or 'none'}"
+        del self._suspended[actor]
+        del self._of_actor[actor]
+        self._of_place = Counter({key: count for key, count in self._of_place.items() if key[0] != actor})
+        return ""
+
     def _exceeds(self, actor: str, places: tuple[str, ...]) -> bool:
         rules, count = self.rules, self._of_actor[actor]
         if count > rules.actor_day_max:

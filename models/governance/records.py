@@ -7,7 +7,7 @@ from typing import Literal
 from msgspec import Struct
 
 Role = Literal["champion", "challenger"]
-CommandKind = Literal["promote", "rollback"]
+CommandKind = Literal["promote", "rollback", "release"]
 NEWS: tuple[str, ...] = (
     "guard_weights", "guard_loss", "guard_calibration", "guard_alert_volume", "champion_astray", "drift_loss",
     "drift_inputs", "drift_volume", "labels_capped", "challenger_ready", "promoted", "rolled_back", "challenger_reset",
@@ -37,7 +37,7 @@ class Lineage(Struct, frozen=True, array_like=True):
 
 
 class Command(Struct, frozen=True):
-    """What a person asks of the learner; `sent_ms` is their clock, for people only."""
+    """What a person asks of the learner; `sent_ms` is their clock, for people only, `actor` who is heard again."""
 
     id: str
     kind: CommandKind
@@ -45,6 +45,7 @@ class Command(Struct, frozen=True):
     why: str
     version: int = 0
     sent_ms: int = 0
+    actor: str = ""
 
 
 class Ruling(Struct, frozen=True):

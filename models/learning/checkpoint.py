@@ -14,7 +14,7 @@ from features.catalogue import FEATURE_VERSION
 from models.errors import CheckpointError
 from models.snapshot import check_key
 
-_DOMAIN = b"riskshift checkpoint 2"
+_DOMAIN = b"riskshift checkpoint 3"
 _INFLATED_BYTES_MAX = 1 << 30
 _ANEW = "start the learner without it (it reads the decisions topic from the beginning)"
 

@@ -28,10 +28,11 @@ Show which fraud model decides, how its challengers do on held-out labels, and c
   history    promotions and rollbacks with who and why, refused ones too
   promote    let the challenger of this version decide; only with evidence, see docs/models-governance.md
   rollback   go back to an earlier state (the newest kept one, or --to VERSION; 1 is the expert's model)
+  release    hear the labels of an ACTOR in quarantine again; what was said meanwhile must be said again
 
-promote and rollback write a signed command to the models topic; the learner answers there, publishes the
-weights under a new number, and every worker switches between two batches. They need the deployment's
-signing key, wait up to --wait seconds for the answer, and fail (exit status 1) when it is no, or none.
+promote, rollback and release write a signed command to the models topic; the learner answers there. After the first
+two it publishes the weights under a new number, and every worker switches between two batches. They need the
+deployment's signing key, wait up to --wait seconds for the answer, and fail (exit status 1) when it is no, or none.
 
 examples:
   riskshift models list
@@ -39,8 +40,10 @@ examples:
   riskshift models promote 42 --by "A. Chen" --why "e-value 31 after three weeks, looked at misses"
   riskshift models rollback --by "A. Chen" --why "alerts doubled since noon"
   riskshift models rollback --to 1 --by "A. Chen" --why "start again from the expert's weights"
+  riskshift models release analyst-7 --by "A. Chen" --why "a batch of old cases, checked"
   riskshift models history --json
 """
+_COMMANDS = ("promote", "rollback", "release")
 WAIT_S = 60.0
 _LOOK_S = 0.5
 
@@ -51,11 +54,15 @@ class ModelsError(RiskshiftError):
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options."""
-    parser.add_argument("what", choices=("list", "show", "promote", "rollback", "history"), help="what to do")
-    parser.add_argument("version", nargs="?", type=count, metavar="VERSION", help="of show and promote")
+    parser.add_argument(
+        "what", choices=("list", "show", "promote", "rollback", "release", "history"), help="what to do"
+    )
+    parser.add_argument(
+        "version", nargs="?", metavar="VERSION|ACTOR", help="of show and promote; release: whose labels are heard again"
+    )
     parser.add_argument("--to", type=count, metavar="VERSION", help="rollback: to this version's state")
-    parser.add_argument("--by", metavar="NAME", help="promote, rollback: who says so")
-    parser.add_argument("--why", metavar="TEXT", help="promote, rollback: why")
+    parser.add_argument("--by", metavar="NAME", help="promote, rollback, release: who says so")
+    parser.add_argument("--why", metavar="TEXT", help="promote, rollback, release: why")
     parser.add_argument(
         "--wait", type=float, default=WAIT_S, metavar="S", help="seconds to wait for the learner's answer (default: 60)"
     )
@@ -76,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
             "--state, RISKSHIFT_HOME or RISKSHIFT_SIGNING_KEY_FILE; a worker makes it on its first start"
         )
     key = signing_key(settings.key_path())
-    if args.what in ("promote", "rollback"):
+    if args.what in _COMMANDS:
         return asyncio.run(_command(args, settings, key))
     read = asyncio.run(_read(settings, key))
     {"list": _list, "show": _show, "history": _history}[args.what](args, read)
@@ -84,12 +91,25 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> None:
+    args.actor = ""
+    if args.what == "release":
+        if not args.version:
+            raise ModelsError("expected an ACTOR after release: `riskshift models list` shows who is in quarantine")
+        args.actor, args.version = args.version, None
+    elif args.version is not None:
+        try:
+            args.version = count(args.version)
+        except (ValueError, argparse.ArgumentTypeError):
+            raise ModelsError(
+                f"expected a VERSION after {args.what}, a whole number, found {args.version}: `riskshift models list` "
+                "shows them"
+            ) from None
     if (args.version is None) == (args.what in ("show", "promote")):
         wanted = "a VERSION" if args.version is None else "no VERSION"
         raise ModelsError(
             f"expected {wanted} after {args.what}: `riskshift models list` shows them; rollback takes --to"
         )
-    if args.what in ("promote", "rollback") and not (args.by and args.why):
+    if args.what in _COMMANDS and not (args.by and args.why):
         raise ModelsError(f"expected --by NAME and --why TEXT with {args.what}: both are kept in history")
 
 
@@ -111,8 +131,8 @@ async def _command(args: argparse.Namespace, settings: Settings, key: bytes) -> 
 
     now_ms = int(time.time() * 1000)
     version = (args.version if args.what == "promote" else args.to) or 0
-    identity = command_id(args.what, version, args.by, args.why, now_ms)
-    command = Command(identity, args.what, args.by, args.why, version, now_ms)
+    identity = command_id(args.what, version, args.by, args.why, now_ms, args.actor)
+    command = Command(identity, args.what, args.by, args.why, version, now_ms, args.actor)
     async with PartitionLog(settings, f"command-{identity}", transactional=False) as out:
         name, value = sealed(COMMAND_KEY + identity.encode(), command, key)
         await out.publish(settings.topic_models, 0, [(name, value, ())])

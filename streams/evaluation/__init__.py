@@ -10,5 +10,6 @@ from __future__ import annotations
 from streams.evaluation.figures import Asked, evaluated
 from streams.evaluation.run import Progress, Run, RunSettings, drive
 from streams.evaluation.scores import Scored, Scores
+from streams.evaluation.watch import Watch
 
-__all__ = ["Asked", "Progress", "Run", "RunSettings", "Scored", "Scores", "drive", "evaluated"]
+__all__ = ["Asked", "Progress", "Run", "RunSettings", "Scored", "Scores", "Watch", "drive", "evaluated"]

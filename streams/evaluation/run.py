@@ -22,9 +22,11 @@ from models.governance.rules import ModelRules
 from models.learner import Learner, LearnerSettings
 from models.observation import decode_observation
 from models.snapshot import LoadedSnapshot, Snapshot, initial_snapshot
+from streams.dispositions import Output
 from streams.engine import Engine
 from streams.evaluation.home import RowsHome
 from streams.evaluation.scores import Scores
+from streams.evaluation.watch import Watch
 from streams.sources.labels import known_in_time
 from streams.sources.source import Labelled
 from streams.sources.times import DAY_MS
@@ -56,6 +58,8 @@ class RunSettings:
         Transactions that wait for their label; about a kilobyte each.
     rows_max
         Customers whose rows are held in memory, about two kilobytes each; where there are more, rows are on disk.
+    prior_only
+        The expert prior scores to the end; what is learned never comes into force.
     """
 
     policy: Policy
@@ -65,6 +69,7 @@ class RunSettings:
     publish_every_ms: int = 6 * HOUR_MS
     waiting_max: int = 2_000_000
     rows_max: int = 100_000
+    prior_only: bool = False
 
     def learner(self) -> LearnerSettings:
         """The learner's part."""
@@ -98,6 +103,7 @@ def drive(
     scores: Scores,
     settings: RunSettings,
     progress: Progress = lambda _run, _hour_ms: None,
+    watch: Watch | None = None,
 ) -> Run:
     """Run it all; `scores` holds every scored row of `rows` afterwards.
 
@@ -107,9 +113,11 @@ def drive(
         The evaluated file, in time order (as far as the engine takes late events).
     learn
         A file to learn from, in time order. What is in both is taken from `rows`.
+    watch
+        Sees every decision, output and snapshot on its way.
     """
     with ExitStack() as stack, _fewer_collections():
-        return _drive(rows, learn, scores, settings, progress, stack)
+        return _drive(rows, learn, scores, settings, progress, watch or Watch(), stack)
 
 
 def _drive(
@@ -118,9 +126,10 @@ def _drive(
     scores: Scores,
     settings: RunSettings,
     progress: Progress,
+    watch: Watch,
     stack: ExitStack,
 ) -> Run:
-    library = _Library(settings.policy)
+    library = _Library(settings.policy, watch)
     engine = Engine(0, 1, "events", library, model_version=1, policy_version=settings.policy.version)
     home = RowsHome(engine, settings.rows_max, stack)
     learner = Learner(1, settings.learner(), settings.rules)
@@ -128,12 +137,14 @@ def _drive(
     started, offset = time.monotonic(), 0
     for hour_ms, batch in _hours(known_in_time(_merged(rows, iter(learn)), to_the_end=False)):
         tick = Tick(event_id=f"tick/0/{hour_ms}", event_time_ms=hour_ms, schema_version=1, partition=0)
-        offset = _control(home, learner, tick, offset)
+        offset = _control(home, learner, tick, offset, watch)
         snapshots = learner.drain()
-        run.news.update(news.kind for news in learner.take_news()[0])
+        news, history, _cards = learner.take_news()
+        run.news.update(each.kind for each in news)
+        watch.learned(learner, snapshots, news, history)
         # They are judged inside the learner; nobody here scores with them.
         learner.challengers.clear()
-        if snapshots:
+        if snapshots and not settings.prior_only:
             newest = snapshots[-1]
             library.add(newest)
             run.versions += 1
@@ -141,9 +152,9 @@ def _drive(
                 event_id=f"switch/{newest.version}", event_time_ms=hour_ms, schema_version=1, partition=0,
                 model_version=newest.version, policy_version=settings.policy.version,
             )  # fmt: skip
-            offset = _control(home, learner, switch, offset)
+            offset = _control(home, learner, switch, offset, watch)
         for start in range(0, len(batch), _RECORDS_MAX):
-            offset = _score(home, learner, batch[start : start + _RECORDS_MAX], offset, scores, run)
+            offset = _score(home, learner, batch[start : start + _RECORDS_MAX], offset, scores, run, watch)
         progress(run, hour_ms)
     run.learner = learner.stats()
     run.seconds = time.monotonic() - started
@@ -175,12 +186,12 @@ class _Record:
 
 class _Library:
     # The snapshot in force is the only one anybody asks for.
-    def __init__(self, policy: Policy) -> None:
-        self._assessor = Assessor(policy)
-        self._model = LoadedSnapshot(initial_snapshot())
+    def __init__(self, policy: Policy, watch: Watch) -> None:
+        self._assessor, self._watch = Assessor(policy), watch
+        self.add(initial_snapshot())
 
     def add(self, snapshot: Snapshot) -> None:
-        self._model = LoadedSnapshot(snapshot)
+        self._model = self._watch.model(LoadedSnapshot(snapshot))
 
     def model(self, version: int) -> LoadedSnapshot:
         if version != self._model.version:
@@ -191,7 +202,9 @@ class _Library:
         return self._assessor
 
 
-def _score(home: RowsHome, learner: Learner, batch: list[Labelled], offset: int, scores: Scores, run: Run) -> int:
+def _score(
+    home: RowsHome, learner: Learner, batch: list[Labelled], offset: int, scores: Scores, run: Run, watch: Watch
+) -> int:
     first, expected = run.events, 0
     records = [
         _Record(first + place, row.event.customer_id.encode(), encode(row.event)) for place, row in enumerate(batch)
@@ -208,11 +221,14 @@ def _score(home: RowsHome, learner: Learner, batch: list[Labelled], offset: int,
     run.events += len(batch)
     run.rows += expected
     out = home.process(records)
+    watch.output(out)
     for _key, value in out.decisions:
         o = decode_observation(value)
+        derived = o.offset < first or o.disposition == "derived"
+        watch.observed(None if derived else batch[o.offset - first], o)
         learner.observe(0, offset, o)
         offset += 1
-        if o.offset < first or o.disposition == "derived":
+        if derived:
             continue
         row = batch[o.offset - first]
         if not _is_evaluated(row) or type(row.event) is Outcome:
@@ -234,9 +250,13 @@ def _is_evaluated(row: Labelled) -> bool:
     return row.row_id is not None
 
 
-def _control(home: RowsHome, learner: Learner, control: Tick | Switch, offset: int) -> int:
-    for _key, value in home.process([], [control]).decisions:
-        learner.observe(0, offset, decode_observation(value))
+def _control(home: RowsHome, learner: Learner, control: Tick | Switch, offset: int, watch: Watch) -> int:
+    out: Output = home.process([], [control])
+    watch.output(out)
+    for _key, value in out.decisions:
+        o = decode_observation(value)
+        watch.observed(None, o)
+        learner.observe(0, offset, o)
         offset += 1
     return offset
 

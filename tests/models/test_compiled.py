@@ -36,11 +36,14 @@ def test_compiled_is_rivers_own_answer_before_the_first_label(observed: int) -> 
     assert different == 1 if observed < WINDOW else different > 50
 
 
-def test_compiled_is_rivers_own_answer_after_thousands_of_labels_and_a_restart() -> None:
-    model = taught(SIXTY_DAYS, seed=1)
-    assert min(abs(share) for share in model.trust.values()) > 0.05
+@pytest.mark.parametrize(("labels", "speak"), [(1_000, ("slow", "fast", "tree")), (SIXTY_DAYS, ("fast", "tree"))])
+def test_compiled_is_rivers_own_answer_after_thousands_of_labels_and_a_restart(
+    labels: int, speak: tuple[str, ...]
+) -> None:
+    model = taught(labels, seed=1)
+    assert min(abs(model.trust[member]) for member in speak) > 0.05
     arrays = model.compile()
-    assert arrays.tree_depth > 2
+    assert arrays.tree_depth >= 2
     assert_rivers_own(model, CompiledFraud(arrays))
     restored = FraudModel.load(model.dump())
     teach(restored, random_vectors(500, seed=2), seed=2, first=300)

@@ -12,8 +12,9 @@ from models.governance.council import Council
 from models.governance.evidence import Evidence
 from models.governance.guards import check_weights
 from models.governance.held_out import Proof, held_out
+from models.governance.labels import LabelDesk
 from models.governance.records import Command, Lineage, Ruling
-from models.governance.rules import CandidateRules, GuardRules, ModelRules, PromotionRules
+from models.governance.rules import CandidateRules, GuardRules, LabelRules, ModelRules, PromotionRules
 from models.learner import Learner, LearnerSettings
 from models.observation import Observation
 from models.snapshot import Snapshot, pack, unpack
@@ -26,6 +27,8 @@ QUICK = LearnerSettings(
 TWO = (CandidateRules("house"), CandidateRules("nimble", fast_rate=0.6, mean_share=0.3))
 RULES = ModelRules(candidates=TWO, held_out=0.3, keep_every_ms=4 * HOUR_MS)
 ROLLBACK = Command("c1", "rollback", "A. Chen", "alerts doubled")
+
+DESK = LabelDesk(LabelRules())
 
 
 def vectors(n: int, seed: int) -> np.ndarray:
@@ -113,12 +116,12 @@ def test_a_promotion_without_evidence_is_refused_in_history() -> None:
     council.publish(2, DAY_MS)
     council.challengers(3, DAY_MS)
     council.registry.take()
-    council.obey(Command("c", "promote", "A. Chen", "hope", 3), DAY_MS)
+    council.obey(Command("c", "promote", "A. Chen", "hope", 3), DAY_MS, DESK)
     _, (entry,), _ = council.registry.take()
     assert not entry.accepted
     assert "held-out frauds" in entry.why
     assert council.champion is council.candidates[0]
-    council.obey(Command("d", "promote", "A. Chen", "hope", 77), DAY_MS)
+    council.obey(Command("d", "promote", "A. Chen", "hope", 77), DAY_MS, DESK)
     _, (entry,), _ = council.registry.take()
     assert "expected a challenger's version, found 77; the latest are: 3" in entry.why
 
@@ -127,7 +130,7 @@ def test_a_named_promotion_with_evidence_changes_who_decides_once_a_week() -> No
     council = Council(RULES)
     ready(council)
     council.registry.take()
-    council.obey(Command("c", "promote", "A. Chen", "e-value 31", 3), DAY_MS)
+    council.obey(Command("c", "promote", "A. Chen", "e-value 31", 3), DAY_MS, DESK)
     lineage = published(council, 4, DAY_MS)
     assert (lineage.candidate, lineage.role, lineage.parent, lineage.by) == ("nimble", "champion", 3, "A. Chen")
     assert council.champion.rules.name == "nimble"
@@ -136,7 +139,7 @@ def test_a_named_promotion_with_evidence_changes_who_decides_once_a_week() -> No
     proven(council)
     council.candidates[0].versions = [9]
     council.candidates[0].evidence = Evidence(frauds=100, goods=5000, total=60.0, spread=20.0, plain=80.0)
-    council.obey(Command("d", "promote", "A. Chen", "back", 9), 2 * DAY_MS)
+    council.obey(Command("d", "promote", "A. Chen", "back", 9), 2 * DAY_MS, DESK)
     assert "between promotions" in council.registry.take()[1][-1].why
 
 
@@ -158,8 +161,8 @@ def test_a_rollback_to_a_version_that_is_not_kept_is_refused_and_one_is_always_t
     council = Council(RULES)
     schooled(council)
     council.publish(2, DAY_MS)
-    council.obey(Command("c", "rollback", "A", "w", 99), DAY_MS)
-    council.obey(Command("d", "rollback", "A", "w", 1), DAY_MS)
+    council.obey(Command("c", "rollback", "A", "w", 99), DAY_MS, DESK)
+    council.obey(Command("d", "rollback", "A", "w", 1), DAY_MS, DESK)
     _, history, _ = council.registry.take()
     assert [entry.accepted for entry in history] == [False, True]
     fresh = Council(RULES).champion.model.compile()

@@ -5,7 +5,7 @@ import numpy as np
 from features.catalogue import INDEX, SIZE
 from models import prior
 from models.compiled import CONTRIBUTION_NAMES, CompiledFraud
-from models.fraud import MEAN_EVERY_MS, FraudModel
+from models.fraud import CREDIBLE, MEAN_EVERY_MS, FraudModel
 from models.hats import KNOTS
 from models.learner import kept
 from models.linear import weights_of
@@ -128,3 +128,25 @@ def test_a_dumped_model_goes_on_as_if_nothing_had_happened() -> None:
     for name in ("curves", "tree_threshold", "tree_paths", "calibration", "leaf_score"):
         assert getattr(a, name).tobytes() == getattr(b, name).tobytes()
     assert a.intercept == b.intercept != prior.INTERCEPT
+
+
+def test_curves_start_unheard_and_are_half_the_answer_after_credible_frauds() -> None:
+    # The stacker's own weights are left at their start: what moves here is what the number of frauds alone says.
+    model = FraudModel()
+    assert model.trust == {"slow": 1.0, "fast": 0.0, "tree": 0.0}
+    stack = model._stack._weights
+    model.learn_many(random_vectors(int(CREDIBLE), seed=6), [(0.0, True, 1.0)] * int(CREDIBLE))
+    model.learn_many(random_vectors(int(CREDIBLE), seed=7), [(0.0, False, 1.0)] * int(CREDIBLE))
+    for name, start in enumerate((1.0, 0.0, 0.0)):
+        stack[name] = start
+    assert model.trust == {"slow": 0.5, "fast": 0.5, "tree": 0.0}
+
+
+def test_how_many_frauds_were_learned_survives_a_restart() -> None:
+    model = taught(600, seed=8)
+    restored = FraudModel.load(model.dump())
+    assert restored.trust == model.trust
+    more = random_vectors(50, seed=9)
+    for each in (model, restored):
+        each.learn_many(more, [(0.0, True, 1.0)] * len(more))
+    assert restored.trust == model.trust

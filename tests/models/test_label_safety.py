@@ -6,6 +6,7 @@ import pytest
 
 from features.catalogue import SIZE
 from models.governance.held_out import held_out
+from models.governance.records import Command, Ruling
 from models.governance.rules import LabelRules, ModelRules
 from models.learner import Learner, LearnerSettings
 from models.observation import Observation
@@ -142,3 +143,52 @@ def test_held_out_events_that_are_never_judged_are_forgotten() -> None:
     assert len(bench.learner._shadows) == 2
     bench.tick(9 * DAY_MS)
     assert bench.learner._shadows == {}
+
+
+def release(bench: Bench, number: int, actor: str) -> None:
+    command = Command(f"c{number}", "release", "A. Chen", "old cases, checked", actor=actor)
+    bench.learner.rule(Ruling(command, bench.learner.done_ms))
+
+
+def test_a_released_actor_is_heard_again_and_what_was_said_meanwhile_stays_out() -> None:
+    bench = Bench()
+    slandering(bench)
+    bench.tick(2 * DAY_MS)
+    assert list(bench.learner.suspended) == ["analyst-7"]
+    release(bench, 1, "analyst-7")
+    bench.event("late", 2 * DAY_MS + HOUR_MS)
+    bench.outcome("late", 2 * DAY_MS + 2 * HOUR_MS, "analyst-7")
+    bench.tick(2 * DAY_MS + 3 * HOUR_MS)
+    assert bench.learner.suspended == {}
+    entries = bench.learner.take_news()[1]
+    assert [(entry.what, entry.by, entry.accepted) for entry in entries] == [("released", "A. Chen", True)]
+    assert "analyst-7" in entries[0].why
+    bench.tick(10 * DAY_MS)
+    assert bench.stat("labels_quarantined") == 3
+    assert bench.stat("frauds_learned") == 1
+
+
+def test_nobody_can_be_released_who_is_not_in_quarantine() -> None:
+    bench = Bench()
+    slandering(bench)
+    bench.tick(2 * DAY_MS)
+    release(bench, 1, "analyst-8")
+    bench.tick(2 * DAY_MS + HOUR_MS)
+    entries = bench.learner.take_news()[1]
+    assert [(entry.what, entry.accepted) for entry in entries] == [("release", False)]
+    assert "expected an actor in quarantine, found analyst-8; there are: analyst-7" in entries[0].why
+    assert list(bench.learner.suspended) == ["analyst-7"]
+
+
+def test_a_release_holds_across_a_restart() -> None:
+    bench = Bench()
+    slandering(bench)
+    bench.tick(2 * DAY_MS)
+    release(bench, 1, "analyst-7")
+    bench.tick(2 * DAY_MS + HOUR_MS)
+    bench.learner.take_news()
+    restored = Learner.restore(bench.learner.checkpoint(KEY), KEY, ALL, RULES)
+    assert restored.suspended == {}
+    restored.rule(Ruling(Command("c1", "release", "A. Chen", "again", actor="analyst-7"), 0))
+    restored.drain()
+    assert restored.take_news()[1] == []

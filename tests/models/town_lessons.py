@@ -3,105 +3,48 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 
-from alerts.policy import DEFAULT_PATH, parse_policy
-from alerts.shift import Assessor
-from features.events import Event, Outcome, Switch, Tick, Transaction, encode
+from alerts.policy import DEFAULT_PATH, load_policy
+from features.events import Event, Outcome, Transaction
 from models.governance.records import Entry, News
 from models.governance.rules import ModelRules
-from models.learner import Learner, LearnerSettings
-from models.observation import decode_observation
-from models.snapshot import LoadedSnapshot, Snapshot, initial_snapshot
-from streams.engine import Engine
+from models.learner import Learner
+from models.snapshot import Snapshot
+from streams.evaluation import RunSettings, Scores, Watch, drive
+from streams.sources.source import Labelled
 from streams.town import Town, TownConfig
 
 HOUR_MS, DAY_MS = 3_600_000, 86_400_000
 
 
-@dataclass(frozen=True, slots=True)
-class _Record:
-    offset: int
-    key: bytes | None
-    value: bytes | None
-    timestamp: int = -1
-    headers: tuple[tuple[str, bytes], ...] = ()
-
-
-class _Library:
-    def __init__(self) -> None:
-        self._assessor = Assessor(parse_policy(DEFAULT_PATH.read_text("utf-8")))
-        self.policy_version = self._assessor.policy.version
-        self.latest = LoadedSnapshot(initial_snapshot())
-
-    def model(self, version: int) -> LoadedSnapshot:
-        if version != self.latest.version:
-            raise KeyError(version)
-        return self.latest
-
-    def assessor(self, policy_version: str) -> Assessor:
-        return self._assessor
-
-
-@dataclass(slots=True)
-class Told:
+class Told(Watch):
     """What the learner published and said."""
 
-    learner: Learner
-    snapshots: list[Snapshot] = field(default_factory=list)
-    news: list[News] = field(default_factory=list)
-    history: list[Entry] = field(default_factory=list)
+    def __init__(self) -> None:
+        self.learner: Learner
+        self.snapshots: list[Snapshot] = []
+        self.news: list[News] = []
+        self.history: list[Entry] = []
+
+    def learned(self, learner: Learner, snapshots: list[Snapshot], news: list[News], history: list[Entry]) -> None:
+        self.learner = learner
+        self.snapshots += snapshots
+        self.news += news
+        self.history += history
 
     def kinds(self) -> Counter[str]:
         return Counter(news.kind for news in self.news)
 
 
 def teach(events: Iterable[Event], rules: ModelRules, publish_every_h: int = 6) -> Told:
-    """Everything in order of time: the hour's events, a tick, what was learned, the switch."""
-    library = _Library()
-    engine = Engine(0, 1, "events", library, model_version=1, policy_version=library.policy_version)
-    learner = Learner(1, LearnerSettings(publish_every_ms=publish_every_h * HOUR_MS), rules)
-    told, offset, seen = Told(learner), 0, 0
-    for hour_ms, batch in hours(events):
-        records = [_Record(seen + i, e.customer_id.encode(), encode(e)) for i, e in enumerate(batch)]
-        seen += len(batch)
-        tick = Tick(event_id=f"tick/{hour_ms}", event_time_ms=hour_ms + HOUR_MS, schema_version=1, partition=0)
-        decisions = [*engine.process(records).decisions, *engine.process([], [tick]).decisions]
-        for _key, value in decisions:
-            learner.observe(0, offset, decode_observation(value))
-            offset += 1
-        snapshots = learner.drain()
-        news, history, _cards = learner.take_news()
-        told.snapshots += snapshots
-        told.news += news
-        told.history += history
-        learner.challengers.clear()
-        if snapshots:
-            library.latest = LoadedSnapshot(snapshots[-1])
-            switch = Switch(
-                event_id=f"switch/{snapshots[-1].version}", event_time_ms=hour_ms + HOUR_MS, schema_version=1,
-                partition=0, model_version=snapshots[-1].version, policy_version=library.policy_version,
-            )  # fmt: skip
-            engine.process([], [switch])
-            offset += 1
+    """Everything in order of time: a tick, what was learned, the switch, the hour's events."""
+    told = Told()
+    settings = RunSettings(load_policy(DEFAULT_PATH), rules, publish_every_ms=publish_every_h * HOUR_MS)
+    scores = Scores("event_id", integer_ids=False, labelled=True, joined=True)
+    drive((Labelled(event, None, event.event_id) for event in events), (), scores, settings, watch=told)
     return told
-
-
-def hours(events: Iterable[Event]) -> Iterator[tuple[int, list[Event]]]:
-    """Events by the hour they are in."""
-    batch: list[Event] = []
-    at_ms = -1
-    for event in events:
-        hour_ms = event.event_time_ms // HOUR_MS * HOUR_MS
-        if hour_ms != at_ms and batch:
-            yield at_ms, batch
-            batch = []
-        at_ms = hour_ms
-        batch.append(event)
-    if batch:
-        yield at_ms, batch
 
 
 @cache

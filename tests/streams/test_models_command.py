@@ -54,6 +54,9 @@ def test_a_command_waits_until_it_is_ruled_and_answers_are_found_by_its_id() -> 
         (("show",), "expected a VERSION after show"),
         (("list", "3"), "expected no VERSION after list"),
         (("rollback", "--by", "A"), "expected --by NAME and --why TEXT"),
+        (("show", "latest"), "a whole number, found latest"),
+        (("release", "--by", "A", "--why", "checked"), "expected an ACTOR after release"),
+        (("release", "analyst-7", "--by", "A"), "expected --by NAME and --why TEXT"),
     ],
 )
 def test_wrong_usage_says_what_to_do(arguments: tuple[str, ...], says: str) -> None:
