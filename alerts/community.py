@@ -1,7 +1,7 @@
 """A community alert: one for a whole district or employer that was struck, instead of one for each of its members.
 
-It lies on the alerts topic with key `community`, has every field a reader of alerts looks at, and is about no customer. It
-names the alerts of members raised before it; members' later alerts name it as their `parent_alert_id`.
+It lies on the alerts topic with key `community`, has every field a reader of alerts looks at, and is about no
+customer. It names the alerts of members raised before it; members' later alerts name it as their `parent_alert_id`.
 """
 
 from __future__ import annotations

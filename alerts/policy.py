@@ -28,7 +28,15 @@ OPERATORS = (">=", ">", "<=", "<", "==")
 SCORES = ("fraud_probability", "anomaly_score")
 RULES_MAX, CONDITIONS_MAX = 64, 8
 DEFAULT_PATH = Path(__file__).resolve().parent.parent / "policies" / "default.toml"
-_NAMED = ("default", "early_warning", "early_warning_cleared", *(f"level_{name}" for name in LEVELS), "grade_down", "grade_up", *SIGNALS)
+_NAMED = (
+    "default",
+    "early_warning",
+    "early_warning_cleared",
+    *(f"level_{name}" for name in LEVELS),
+    "grade_down",
+    "grade_up",
+    *SIGNALS,
+)
 
 
 class Condition(Struct, frozen=True):

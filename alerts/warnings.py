@@ -1,8 +1,9 @@
 """The watch list: the early-warning score puts customers on it before anything is missed, and takes them off again.
 
-Hysteresis: on at `enter` and enough indicators, off after a calm time below `exit`. Whoever is past due or in default is
-no early case and is not put on. Membership is a state: it lies in the customer's row (`Warnings.watch_since_ms`, written
-here only) and shows in the risk state as what the policy asks for, with reason `early_warning`, until the customer leaves.
+Hysteresis: on at `enter` and enough indicators, off after a calm time below `exit`. Whoever is past due or in default
+is no early case and is not put on. Membership is a state: it lies in the customer's row (`Warnings.watch_since_ms`,
+written here only) and shows in the risk state as what the policy asks for, with reason `early_warning`, until the
+customer leaves.
 """
 
 from __future__ import annotations
@@ -115,9 +116,7 @@ class WarningDesk:
             )
         return draft.finish(RULE)
 
-    def _stay(
-        self, risk: RiskState, watch: Warnings, facts: Facts, p: float, at_ms: int, source: str
-    ) -> Change | None:
+    def _stay(self, risk: RiskState, watch: Warnings, facts: Facts, p: float, at_ms: int, source: str) -> Change | None:
         """Calm long enough takes a customer off the list; so does a default, which is no warning any more."""
         rules = self._rules
         assert rules is not None  # noqa: S101  # the caller asked

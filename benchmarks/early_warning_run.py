@@ -104,7 +104,8 @@ def live(town: Town, *, learn: bool = True) -> Lived:
     lived = Lived()
     library = _Library(parse_policy(DEFAULT_PATH.read_text("utf-8")))
     engine = Engine(0, 1, "events", library, model_version=1, policy_version=library.policy_version)
-    settings = LearnerSettings(publish_every_ms=DAY_MS)
+    # Fraud is not asked here: few of its lessons are enough.
+    settings = LearnerSettings(publish_every_ms=DAY_MS, negative_keep=0.02, observe_all_max=1_000)
     learner = Learner(1, settings)
     gc.disable()
     offset, ruled = 0, {}

@@ -1,8 +1,9 @@
 """What is kept per customer for early warning, and what the indicators read from it.
 
 Weeks are the customer's own, from the first event on. Each week leaves one figure per measure, which moves a fast mean
-(about four weeks) and a slow one (about four months): most indicators are the difference of the two. The present week is
-never part of a mean. `apply` goes before `features.credit.apply`: it compares what comes with what was known.
+(about four weeks) and a slow one (about four months): most indicators are the difference of the two. The present week
+is never part of a mean. What comes in and goes out is compared from pay day to pay day. `apply` goes before
+`features.credit.apply`: it compares what comes with what was known.
 
 District and employer are kept as hashes for one purpose, to find the common alert a customer's alert belongs to; no
 indicator reads them.
@@ -50,13 +51,15 @@ _GAMBLING_MCC = ("7995", "7800", "7801", "7802", "9754")
 _PAWN_MCC = "5933"
 _SALARY = ("salary", "pension")
 _PAY_DAY_MS = 3 * DAY_MS
+# Without a pay day a cycle ends by itself.
+_CYCLE_WEEKS_MIN, _CYCLE_WEEKS_MAX = 3, 5
 
 
 class Warnings(msgspec.Struct, array_like=True):
     """At most 400 bytes packed. Times that matter are UTC day numbers, -1 for never; money in minor units.
 
-    `week` counts the present week per measure; of the balance it is the lowest so far, known when `balance_known`. Watch
-    and calm are written by the alert rules only; the indicators never read them.
+    `week` counts the present week per measure; of the balance it is the lowest so far, known when `balance_known`.
+    Watch and calm are written by the alert rules only; the indicators never read them.
     """
 
     week_end_ms: int = -1
@@ -81,6 +84,16 @@ class Warnings(msgspec.Struct, array_like=True):
     bureau_day: int = -1
     registry_day: int = -1
     granted_day: int = -1
+    # From pay day to pay day: what came and went in the weeks closed, where the present week began to count, what the
+    # last cycle's figures were and the mean of what came in those before.
+    cycle_in: int = 0
+    cycle_out: int = 0
+    from_in: int = 0
+    from_out: int = 0
+    cycle_weeks: int = 0
+    last_in: int = -1
+    last_out: int = 0
+    mean_in: int = -1
     # Ratios in thousandths, of the last statement and its mean before; days in hundredths.
     statements: int = 0
     used: int = 0
@@ -138,6 +151,12 @@ def _turn(w: Warnings, at_ms: int) -> bool:
     passed = (at_ms - w.week_end_ms) // WEEK_MS + 1
     w.week_end_ms += passed * WEEK_MS
     week = w.week
+    w.cycle_in += week[INFLOW] - w.from_in
+    w.cycle_out += week[OUTFLOW] - w.from_out
+    w.from_in = w.from_out = 0
+    w.cycle_weeks += passed
+    if w.cycle_weeks > _CYCLE_WEEKS_MAX:
+        _close_cycle(w)
     week[MERCHANTS] = w.merchants.bit_count() * COUNT_ONE
     if not w.balance_known and w.fast:
         # Nobody said what is left: as in the weeks before.
@@ -147,6 +166,17 @@ def _turn(w: Warnings, at_ms: int) -> bool:
         _fold(w, [0, 0, 0, 0, 0, week[BALANCE], 0, 0, 0])
     w.week, w.merchants, w.balance_known = [0] * len(MEASURES), 0, False
     return True
+
+
+def _close_cycle(w: Warnings) -> None:
+    week = w.week
+    came, went = w.cycle_in + week[INFLOW] - w.from_in, w.cycle_out + week[OUTFLOW] - w.from_out
+    # The first is cut off by where it began.
+    if w.last_in >= 0:
+        w.mean_in = w.last_in if w.mean_in < 0 else w.mean_in + round(0.3 * (w.last_in - w.mean_in))
+    w.last_in, w.last_out = came, went
+    w.cycle_in = w.cycle_out = w.cycle_weeks = 0
+    w.from_in, w.from_out = week[INFLOW], week[OUTFLOW]
 
 
 def _fold(w: Warnings, week: list[int]) -> None:
@@ -167,9 +197,9 @@ def _transaction(row: CreditRow, w: Warnings, event: Transaction, merchants: byt
         return
     balance = event.balance_minor
     if balance.__class__ is int:
-        if not w.balance_known or balance < week[BALANCE]:  # type: ignore[operator]  # an int, as just asked
-            week[BALANCE], w.balance_known = balance, True  # type: ignore[call-overload]  # the same
-        if balance < 0:  # type: ignore[operator]  # the same
+        if not w.balance_known or balance < week[BALANCE]:
+            week[BALANCE], w.balance_known = balance, True
+        if balance < 0:
             w.overdraft_day = event.event_time_ms // DAY_MS
     category = event.category
     if category:
@@ -201,11 +231,11 @@ def _categorised(row: CreditRow, w: Warnings, event: Transaction, category: str)
     amount = event.billing_amount_minor or event.amount_minor
     today = event.event_time_ms // DAY_MS
     if event.direction == "credit":
-        w.week[INFLOW] += amount
         if category in _SALARY:
             _paid(row, w, event.event_time_ms)
         elif category == "benefit":
             w.benefit_day = today
+        w.week[INFLOW] += amount
         return
     w.week[OUTFLOW] += amount
     if category == "rent":
@@ -222,7 +252,12 @@ def _paid(row: CreditRow, w: Warnings, at_ms: int) -> None:
     income = row.income
     gap_ms = at_ms - income.last_ms
     days = income.expected_days()
-    if income.last_ms < 0 or gap_ms < _PAY_DAY_MS or not days:
+    if income.last_ms >= 0 and gap_ms < _PAY_DAY_MS:
+        return
+    # Weekly revenue would make cycles of a week: four of them are one.
+    if w.cycle_weeks >= _CYCLE_WEEKS_MIN:
+        _close_cycle(w)
+    if income.last_ms < 0 or not days:
         return
     w.late_days = max(0, round(gap_ms / DAY_MS - days))
     w.late_day = at_ms // DAY_MS

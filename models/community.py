@@ -95,9 +95,7 @@ class CommunityMonitor:
     def belong(self, customer_id: str, place: Membership) -> None:
         """A profile: the customer belongs to these groups from now on."""
         names = tuple(
-            f"{scope}:{name}"
-            for scope, name in (("district", place.district), ("employer", place.employer))
-            if name
+            f"{scope}:{name}" for scope, name in (("district", place.district), ("employer", place.employer)) if name
         )
         before = self._member.get(customer_id, ())
         if names == before:
@@ -148,12 +146,10 @@ class CommunityMonitor:
         self._day = day
         town_exposure = sum(group.exposure for group in self._groups.values())
         town_rate = max(RATE_MIN, sum(g.signs for g in self._groups.values()) / town_exposure if town_exposure else 0.0)
-        over = [
-            name for name, group in sorted(self._groups.items()) if self._close(group, until_ms, days, town_rate)
-        ]
+        over = [name for name, group in sorted(self._groups.items()) if self._close(group, until_ms, days, town_rate)]
         shocks = []
         while over := [name for name in over if self._is_struck(self._groups[name])]:
-            # The group of which the largest part was struck explains the others' signs, as far as they are its members'.
+            # The group of which the largest part was struck explains the signs of its members in other groups.
             name = max(over, key=lambda each: (sum(self._groups[each].counts) / self._groups[each].members, each))
             shocks.append(self._open(name, until_ms, town_rate))
             over.remove(name)
@@ -228,7 +224,8 @@ class CommunityMonitor:
         """Plain values for the checkpoint."""
         return [
             [[name, list(groups)] for name, groups in self._member.items()], list(self._groups.items()),
-            list(self._signs.items()), list(self._first.items()), list(self._alerts.items()), self._day, self.passed_over,
+            list(self._signs.items()), list(self._first.items()), list(self._alerts.items()), self._day,
+            self.passed_over,
         ]  # fmt: skip
 
     def restore(self, data: Sequence[Any]) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any, Final
 
 from msgspec import Struct
@@ -67,9 +67,7 @@ def probability(readings: Sequence[float], model: WarningWeights = EXPERT) -> fl
 
 def count_on(readings: Sequence[float]) -> int:
     """How many worsening indicators are there."""
-    return sum(
-        reading >= ON and indicator.expert > 0 for reading, indicator in zip(readings, INDICATORS, strict=True)
-    )
+    return sum(reading >= ON and indicator.expert > 0 for reading, indicator in zip(readings, INDICATORS, strict=True))
 
 
 class WarningLearner:
@@ -91,7 +89,7 @@ class WarningLearner:
         self.bad = 0
 
     def sample(self, customer_id: str, at_ms: int, readings: Sequence[float]) -> None:
-        """Keep these readings until what became of the customer is known, unless a sample is younger than four weeks."""
+        """Keep these readings until the customer's outcome is known, unless a sample is younger than four weeks."""
         if self._defaults.get(customer_id, -1) >= at_ms - HORIZON_MS:
             return  # in default: nothing is early any more
         kept = self._samples.get(customer_id)
@@ -148,7 +146,7 @@ class WarningLearner:
         samples, defaults, weights, squares, intercept, self.lessons, self.bad = data
         self._samples = {name: [(at_ms, bytes(packed)) for at_ms, packed in kept] for name, kept in samples}
         self._defaults = dict(map(tuple, defaults))
-        start = dict(zip(CODES, weights, strict=True))
+        start: dict[Hashable, float] = dict(zip(CODES, weights, strict=True))
         self._river = regression(start, _RATE, _STRENGTH, intercept, _INTERCEPT_RATE)
         for code, square in zip(CODES, squares, strict=True):
             self._river.optimizer.g2[code] = square

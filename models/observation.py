@@ -35,9 +35,10 @@ class Observation(Struct, kw_only=True, gc=False):
     control_group, propensity
         Of a transaction the policy would decline while a control group is on: whether it was let pass, and how
         often one like it is, 0..1.
-    warnings, warning_probability, watch, alert_ids
-        Readings of the early-warning indicators, where they were reviewed; their score, of who owes; whether that put the customer on the watch
-        list (true) or took them off; alerts raised.
+    warnings, warning_probability
+        Readings of the early-warning indicators, where they were reviewed; their score, of a customer who owes.
+    watch, alert_ids
+        Whether a review put the customer on the watch list (true) or took them off (false); alerts raised.
     district, employer
         Of a profile: which groups the customer belongs to.
     """

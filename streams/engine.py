@@ -455,19 +455,11 @@ class Engine:
         return due
 
     def _facts(self, step: _Step) -> Facts:
-        event = step.event
+        event, version = step.event, self.meta.model_version
         if not isinstance(event, Transaction):
-            version = self.meta.model_version
             return Facts(step.customer_id, event.event_id, event.event_time_ms, model_version=version)
-        return Facts(
-            step.customer_id,
-            event.event_id,
-            event.event_time_ms,
-            event.card_id or None,
-            event.amount_minor,
-            event.currency,
-            self.meta.model_version,
-        )
+        card_id, amount = event.card_id or None, event.amount_minor
+        return Facts(step.customer_id, event.event_id, event.event_time_ms, card_id, amount, event.currency, version)
 
     # --- records ----------------------------------------------------------------------------------------
 

@@ -153,7 +153,9 @@ class TownConfig:
         known = {part.name for part in fields(cls)} - {"scenario"}
         for key in scenario.town:
             if key not in known:
-                raise TownError(f"scenario {scenario.name}: town: found {key!r}, expected one of {', '.join(sorted(known))}")
+                raise TownError(
+                    f"scenario {scenario.name}: town: found {key!r}, expected one of {', '.join(sorted(known))}"
+                )
         return cls(**{**scenario.town, **chosen}, scenario=scenario)
 
     @property

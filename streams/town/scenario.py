@@ -48,6 +48,8 @@ class Chance:
     quiet_month: float = 5.0
     gambler: float = 2.0
     sick_leave: float = 3.0
+    moved_house: float = 4.0
+    bad_luck: float = 12.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -129,7 +129,9 @@ class Signs:
 
     def card_near_limit(self, person: Person, rng: np.random.Generator, from_ms: int, until_ms: int) -> None:
         """The credit card fills up."""
-        self._often(rng, from_ms, until_ms, 5, self._fill, person, float(rng.uniform(0.12, 0.35)), int(rng.integers(99)))
+        self._often(
+            rng, from_ms, until_ms, 5, self._fill, person, float(rng.uniform(0.12, 0.35)), int(rng.integers(99))
+        )
 
     def _fill(self, time_ms: int, person: Person, share: float, pick: int) -> None:
         line = person.line

@@ -145,6 +145,7 @@ class Strain:
     def _draw(self, case: Case, person: Person) -> list[str]:
         rng, typology = case.rng, case.typology
         signs: list[str] = []
+        pool: tuple[str, ...]
         if typology == "firm_failure":
             pool = _FIRM
             signs += ["short_salary"] if rng.random() < 0.8 else []
@@ -185,7 +186,7 @@ class Strain:
             "late_salary": ("late_salary",), "short_month": ("short_salary",), "comparing_offers": ("applications",),
             "cash_month": ("cash",), "minimum_once": ("minimum",), "returned_by_mistake": ("returned",),
             "quiet_month": ("fewer",), "gambler": ("gambling",), "job_change": (), "moved_bank": ("fewer",),
-            "large_purchase": (), "sick_leave": ("benefit",),
+            "large_purchase": (), "sick_leave": ("benefit",), "moved_house": ("rent_late", "uninsured"), "bad_luck": (),
         }[case.typology]  # fmt: skip
         if case.typology in ("job_change", "sick_leave"):
             days = float(rng.uniform(20, 50))
@@ -204,6 +205,9 @@ class Strain:
         # Two troubles seldom come alone, even to the healthy.
         if rng.random() < 0.25:
             signs += (_ACCOUNT[int(rng.integers(len(_ACCOUNT)))],)
+        if case.typology == "bad_luck":
+            pool = (*_ACCOUNT, *_CREDIT, *_VICE, *(_CARD if person.line is not None else ()))
+            signs += tuple(pool[place] for place in rng.choice(len(pool), size=int(rng.integers(1, 3)), replace=False))
         end_ms = start_ms + int(days * DAY_MS)
         for sign in signs:
             self._signs.of(sign)(person, rng, start_ms, end_ms)
@@ -255,9 +259,7 @@ class Strain:
                 person.benefit = bool(rng.random() < 0.6)
                 self._agenda.at(at_ms + int(rng.uniform(30, 90) * DAY_MS), self._work_again, person)
             if not laid_off:
-                (self._signs.short_salary if rng.random() < 0.6 else self._signs.late_salary)(
-                    person, rng, at_ms, at_ms
-                )
+                (self._signs.short_salary if rng.random() < 0.6 else self._signs.late_salary)(person, rng, at_ms, at_ms)
                 self._agenda.at(at_ms + int(rng.uniform(60, 120) * DAY_MS), self._pass_by, person)
         group.signs = ()
 
