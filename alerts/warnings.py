@@ -103,7 +103,6 @@ class WarningDesk:
         draft.grant(rules.actions, RULE)
         if not cooling:
             start_cooling(risk, RULE, "", at_ms)
-            watch.alert_ms = at_ms
             more: dict[str, Any] = {"parent_alert_id": parent or UNSET}
             draft.alert(
                 rules.severity,

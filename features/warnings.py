@@ -47,8 +47,8 @@ COUNT_ONE = 100
 FAST, SLOW = 0.3, 0.06
 # Weeks of silence are as many zeros; more than these say nothing new.
 _EMPTY_WEEKS_MAX = 8
-_GAMBLING_MCC = ("7995", "7800", "7801", "7802", "9754")
 _PAWN_MCC = "5933"
+_MARKED_MCC = frozenset(("7995", "7800", "7801", "7802", "9754", _PAWN_MCC))
 _SALARY = ("salary", "pension")
 _PAY_DAY_MS = 3 * DAY_MS
 # Without a pay day a cycle ends by itself.
@@ -108,7 +108,6 @@ class Warnings(msgspec.Struct, array_like=True):
     employer: int = 0
     watch_since_ms: int = -1
     calm_since_ms: int = -1
-    alert_ms: int = -1
 
 
 def apply(row: CreditRow, event: Event, merchants: bytes) -> bool:
@@ -210,15 +209,15 @@ def _transaction(row: CreditRow, w: Warnings, event: Transaction, merchants: byt
         week[INFLOW] += amount
         return
     week[OUTFLOW] += amount
-    mcc = event.mcc
     if event.merchant_id:
         week[PURCHASES] += COUNT_ONE
         if merchants:
             w.merchants |= 1 << (merchants[-1] & 31)
-        if mcc in _GAMBLING_MCC:
-            week[GAMBLING] += amount
-        elif mcc == _PAWN_MCC:
-            w.pawn_day = event.event_time_ms // DAY_MS
+        if event.mcc in _MARKED_MCC:
+            if event.mcc == _PAWN_MCC:
+                w.pawn_day = event.event_time_ms // DAY_MS
+            else:
+                week[GAMBLING] += amount
     elif event.type == "cash":
         week[CASH] += amount
         # A card of a facility, not of an account: there is no balance with it.

@@ -85,6 +85,7 @@ class WarningLearner:
         self._river = regression(
             dict(zip(CODES, EXPERT.weights, strict=True)), _RATE, _STRENGTH, INTERCEPT, _INTERCEPT_RATE
         )
+        self._day = -1
         self.lessons = 0
         self.bad = 0
 
@@ -106,7 +107,10 @@ class WarningLearner:
         self._defaults[customer_id] = max(at_ms, self._defaults.get(customer_id, -1))
 
     def mature(self, until_ms: int) -> bool:
-        """Learn every sample old enough by `until_ms`, in order of time; whether there was any."""
+        """Learn every sample old enough by `until_ms`, in order of time; whether there was any. Once a day, not more."""
+        if until_ms // DAY_MS <= self._day:
+            return False
+        self._day = until_ms // DAY_MS
         due: list[tuple[int, str, bytes]] = []
         for customer_id, kept in self._samples.items():
             while kept and kept[0][0] <= until_ms - HORIZON_MS:
@@ -137,13 +141,13 @@ class WarningLearner:
         weights = weights_of(self._river, list(CODES)).tolist()
         samples = [[name, [list(each) for each in kept]] for name, kept in self._samples.items()]
         return [samples, list(self._defaults.items()), weights, squares, float(self._river.intercept),
-                self.lessons, self.bad]  # fmt: skip
+                self.lessons, self.bad, self._day]  # fmt: skip
 
     def restore(self, data: list[Any]) -> None:
         """Take over what `dump` wrote; an empty list is a learner that begins."""
         if not data:
             return
-        samples, defaults, weights, squares, intercept, self.lessons, self.bad = data
+        samples, defaults, weights, squares, intercept, self.lessons, self.bad, self._day = data
         self._samples = {name: [(at_ms, bytes(packed)) for at_ms, packed in kept] for name, kept in samples}
         self._defaults = dict(map(tuple, defaults))
         start: dict[Hashable, float] = dict(zip(CODES, weights, strict=True))

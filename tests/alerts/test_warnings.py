@@ -128,7 +128,9 @@ def test_a_common_shock_is_the_parent_and_changes_nothing_else() -> None:
     member.watch.district, neighbour.watch.district = 11, 12
     parent = "f" * 32
     first, second, third = (each.review(0, TROUBLED, struck={11: parent}) for each in (alone, member, neighbour))
-    assert first is not None and second is not None and third is not None
+    assert first is not None
+    assert second is not None
+    assert third is not None
     assert second.alerts[0].parent_alert_id == parent
     assert msgspec.structs.replace(second.alerts[0], parent_alert_id=msgspec.UNSET) == first.alerts[0]
     assert third.alerts == first.alerts
