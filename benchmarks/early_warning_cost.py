@@ -2,7 +2,7 @@
 
     python -m benchmarks.early_warning_cost
 
-The town's events go through the credit row with and without `features.warnings`, best of five rounds; reading and scoring the
+The town's events go through `features.warnings`, best of five rounds, the loop taken off; reading and scoring the
 indicators is timed by itself, with how often it is asked for.
 """
 

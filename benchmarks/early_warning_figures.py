@@ -96,6 +96,12 @@ def found(town: Town, lived: Lived, groups: Groups) -> dict[str, Any]:
         "healthy_alerted_cells": len({cell for cell in our_cells if cell[0] in healthy}),
         "healthy_alerted_per_quarter": _per_quarter(our_cells, groups),
         "healthy_any_credit_alert_per_quarter": _per_quarter(_cells(every, groups), groups),
+        "healthy_per_quarter_by_rule": {
+            name: _per_quarter(
+                {groups.cell(c, at) for c, at, rule, _ in lived.alerts if rule == name and at >= groups.start_ms}, groups
+            )
+            for name in _CREDIT_RULES
+        },
         "volume_cells": len(our_cells),
         "rule": {
             "cells": len(rival_cells),

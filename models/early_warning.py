@@ -107,7 +107,7 @@ class WarningLearner:
         self._defaults[customer_id] = max(at_ms, self._defaults.get(customer_id, -1))
 
     def mature(self, until_ms: int) -> bool:
-        """Learn every sample old enough by `until_ms`, in order of time; whether there was any. Once a day, not more."""
+        """Learn every sample old enough by `until_ms`, in order of time, once a day; whether there was any."""
         if until_ms // DAY_MS <= self._day:
             return False
         self._day = until_ms // DAY_MS

@@ -1,4 +1,4 @@
-"""The watch list: on at the line with enough signs, off after a calm time, once per cool-down, with reasons in words."""
+"""The watch list: on at the line with enough signs, off after a calm time, once per cool-down, with reasons."""
 
 from __future__ import annotations
 
