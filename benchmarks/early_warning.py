@@ -85,7 +85,7 @@ def _together(parts: list[dict[str, Any]]) -> dict[str, Any]:
         "at_equal_volume_ours": ours,
         "at_equal_volume_rule": round(rule, 1),
         "times_the_rule": round(ours / rule, 1) if rule else None,
-        "recoveries_found": total("recoveries", "cleared_within_90_days"),
+        "recoveries_found": total("recoveries", "cleared"),
         "recoveries_of": reviewed,
     }
 

@@ -20,6 +20,8 @@ WARM_DAYS = 60
 _AHEAD_MS = 60 * DAY_MS
 _CREDIT_RULES = ("early_warning", "income_missed", "income_missed_twice", "grade_down", "instalment_missed")
 _FLAP_MS, _FLAPS = 30 * DAY_MS, 3
+# Signs fade within sixty days or so: a recovery needs as long to be seen.
+_TO_CLEAR_MS = 60 * DAY_MS
 
 Cell = tuple[str, int]
 
@@ -123,22 +125,22 @@ def found(town: Town, lived: Lived, groups: Groups) -> dict[str, Any]:
 
 
 def recoveries(lived: Lived, groups: Groups) -> dict[str, Any]:
-    """Those who were alerted and recovered in time to see it: how many were taken off the list, and after how long."""
+    """Alerted, and recovered sixty days before the end: how many were taken off the list, and after how long."""
     alerted = {c for c, _, rule, _ in lived.alerts if rule == "early_warning"}
     seen = [
         (customer_id, case.recovered_ms)
         for customer_id, case in groups.recovered.items()
-        if customer_id in alerted and 0 <= case.recovered_ms < groups.end_ms - 90 * DAY_MS
+        if customer_id in alerted and 0 <= case.recovered_ms < groups.end_ms - _TO_CLEAR_MS
     ]
     cleared: dict[str, int] = {}
     for customer_id, at_ms, rule, _ in lived.alerts:
         if rule == "early_warning_cleared":
             cleared[customer_id] = at_ms
-    days = [(cleared[c] - at) / DAY_MS for c, at in seen if c in cleared and 0 <= cleared[c] - at <= 90 * DAY_MS]
+    days = [(cleared[c] - at) / DAY_MS for c, at in seen if cleared.get(c, 0) > at]
     return {
         "recovered": len(groups.recovered),
         "alerted_and_recovered_in_time": len(seen),
-        "cleared_within_90_days": len(days),
+        "cleared": len(days),
         "days_to_clear_median": round(median(days), 1) if days else None,
     }
 
