@@ -43,6 +43,7 @@ class WarningDesk:
         model: WarningWeights,
         *,
         past_due: bool = False,
+        groups: Sequence[int] = (),
         struck: Mapping[int, str] = _NOBODY,
         source: str = "",
     ) -> tuple[float, Change | None]:
@@ -60,9 +61,9 @@ class WarningDesk:
             Weights in force.
         past_due
             Whether anything is overdue already.
-        struck
-            Hashed groups under a common shock, with their community alert: it becomes the parent of this alert, and
-            nothing else; the score is the customer's own.
+        groups, struck
+            The customer's hashed groups, the first that counts first; groups under a common shock, with their community
+            alert: it becomes the parent of this alert, and nothing else; the score is the customer's own.
         source
             Source event id where it is not the event's: of a timer.
 
@@ -78,7 +79,7 @@ class WarningDesk:
             return p, self._stay(risk, watch, facts, p, at_ms, source)
         if p < rules.enter or past_due or risk.grade == DEFAULT_GRADE or count_on(readings) < rules.indicators_min:
             return p, None
-        parent = struck.get(watch.employer) or struck.get(watch.district) if struck else None
+        parent = next((struck[group] for group in groups if group in struck), None) if struck else None
         return p, self._enter(risk, watch, facts, readings, model, p, parent, source)
 
     def _enter(

@@ -98,12 +98,7 @@ def found(town: Town, lived: Lived, groups: Groups) -> dict[str, Any]:
         "healthy_alerted_cells": len({cell for cell in our_cells if cell[0] in healthy}),
         "healthy_alerted_per_quarter": _per_quarter(our_cells, groups),
         "healthy_any_credit_alert_per_quarter": _per_quarter(_cells(every, groups), groups),
-        "healthy_per_quarter_by_rule": {
-            name: _per_quarter(
-                {groups.cell(c, at) for c, at, rule, _ in lived.alerts if rule == name and at >= groups.start_ms}, groups
-            )
-            for name in _CREDIT_RULES
-        },
+        "healthy_per_quarter_by_rule": _by_rule(lived, groups),
         "volume_cells": len(our_cells),
         "rule": {
             "cells": len(rival_cells),
@@ -258,6 +253,14 @@ def _best(ours: list[tuple[str, int]], reviews: list[Seen], groups: Groups, volu
         cell = groups.cell(c, at_ms)
         cells[cell] = max(cells.get(cell, 0.0), score.get((c, at_ms), 0.0))
     return sorted(cells, key=lambda cell: (-cells[cell], cell))[:volume]
+
+
+def _by_rule(lived: Lived, groups: Groups) -> dict[str, float | None]:
+    said = [(c, at_ms, rule) for c, at_ms, rule, _ in lived.alerts if at_ms >= groups.start_ms]
+    return {
+        name: _per_quarter(_cells([(c, at_ms) for c, at_ms, rule in said if rule == name], groups), groups)
+        for name in _CREDIT_RULES
+    }
 
 
 def _per_quarter(cells: set[Cell], groups: Groups) -> float | None:

@@ -30,7 +30,8 @@ _FADE, _PRIOR_DAYS = 0.02, 600.0
 RATE_MIN = 1 / 730
 # A shock is over when no member was newly struck for so long, or after so long at the latest.
 _CALM_MS, _LASTS_MS = 45 * DAY_MS, 150 * DAY_MS
-GROUPS_MAX, MEMBERS_MAX, NAMED_MAX = 20_000, 2_000_000, 200
+# Beyond so many customers those who came first speak for all: rates need no more, and the checkpoint stays small.
+GROUPS_MAX, MEMBERS_MAX, NAMED_MAX = 20_000, 200_000, 200
 
 
 class Shock(Struct, array_like=True, frozen=True):
@@ -77,8 +78,8 @@ class _Group(Struct, array_like=True):
 class CommunityMonitor:
     """Counts, compares, and says when a group was struck; driven by `models.learner`, epoch by epoch.
 
-    State is bounded: at most 20,000 groups and 2,000,000 customers; beyond, newcomers are passed over and counted in
-    `passed_over`.
+    State is bounded: at most 20,000 groups and 200,000 customers; beyond, newcomers are passed over and counted in
+    `passed_over`, and members and struck are those of the customers it knows.
     """
 
     def __init__(self) -> None:
@@ -119,6 +120,8 @@ class CommunityMonitor:
 
     def sign(self, customer_id: str, at_ms: int) -> None:
         """A common sign (income late, missing, lower; job ended) is there for this customer."""
+        if customer_id not in self._member:
+            return
         last_ms = self._signs.get(customer_id)
         # It stays one sign for as long as it is seen.
         self._signs[customer_id] = max(at_ms, last_ms or -1)
@@ -134,6 +137,8 @@ class CommunityMonitor:
 
     def alerted(self, customer_id: str, at_ms: int, alert_id: str) -> None:
         """An early-warning alert of this customer."""
+        if customer_id not in self._member:
+            return
         self._alerts[customer_id] = (at_ms, alert_id)
 
     def advance(self, until_ms: int) -> list[Shock]:

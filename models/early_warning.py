@@ -28,8 +28,9 @@ INTERCEPT = -6.0
 _RATE, _STRENGTH, _INTERCEPT_RATE = 0.08, 4.0, 0.004
 # Readings of samples are kept as bytes, one each.
 _STEP = 200
-# With so many customers' samples waiting, no new customer is sampled.
-SAMPLED_MAX = 500_000
+# With so many customers' samples waiting, no new customer is sampled: a learner needs no more, and its checkpoint stays
+# small.
+SAMPLED_MAX = 50_000
 
 
 class WarningWeights(Struct, array_like=True, frozen=True):

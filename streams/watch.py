@@ -18,12 +18,16 @@ from streams.standing import Fired
 
 
 class Review(NamedTuple):
-    """Indicators as of one moment. `source` names the timer, where it was silence; `owes`: the customer has credit."""
+    """Indicators as of one moment: later events of the batch change the row.
+
+    `owes`: the customer has credit; `groups`: hashed employer and district; `source`: the timer, where it was silence.
+    """
 
     at_ms: int
     readings: list[float]
     past_due: bool
     owes: bool
+    groups: tuple[int, int]
     source: str = ""
 
 
@@ -39,7 +43,9 @@ def review(row: CustomerRow, at_ms: int) -> list[Review]:
 
 def _review(row: CustomerRow, at_ms: int, source: str = "") -> Review:
     late = credit.days_past_due(row.credit, at_ms) > 0
-    return Review(at_ms, readings(row.credit, at_ms), late, bool(row.credit.facilities), source)
+    w = row.credit.warnings
+    groups = (w.employer, w.district)
+    return Review(at_ms, readings(row.credit, at_ms), late, bool(row.credit.facilities), groups, source)
 
 
 def hold(
@@ -59,7 +65,7 @@ def hold(
         facts = Facts(customer_id, event.event_id, it.at_ms, model_version=model.version)
         fields["warning_probability"], change = desk.review(
             row.risk, watch, facts, it.readings, model.warnings,
-            past_due=it.past_due, struck=model.struck, source=it.source,
+            past_due=it.past_due, groups=it.groups, struck=model.struck, source=it.source,
         )  # fmt: skip
         if (before < 0) != (watch.watch_since_ms < 0):
             fields["watch"] = watch.watch_since_ms >= 0

@@ -8,6 +8,7 @@ from typing import Final
 import numpy as np
 
 from streams.town.agenda import Agenda
+from streams.town.bank import Bank
 from streams.town.config import DAY_MS, HOUR_MS, TownConfig
 from streams.town.people import Person
 from streams.town.places import district_name
@@ -31,12 +32,13 @@ class Strain:
     """Plans a scenario and plays it; `cases` are the troubles and shocks, `chances` the healthy look-alikes."""
 
     def __init__(
-        self, config: TownConfig, scenario: Scenario, people: list[Person], signs: Signs, agenda: Agenda, truth: Truth
-    ) -> None:
+        self, config: TownConfig, scenario: Scenario, people: list[Person], signs: Signs, agenda: Agenda, bank: Bank,
+        truth: Truth,
+    ) -> None:  # fmt: skip
         self.cases: list[Case] = []
         self.chances: list[Case] = []
         self._config, self._scenario, self._people = config, scenario, people
-        self._signs, self._agenda, self._truth = signs, agenda, truth
+        self._signs, self._agenda, self._bank, self._truth = signs, agenda, bank, truth
         # Until when someone is part of something already.
         self._busy: dict[int, int] = {}
         self._plan: dict[int, list[tuple[str, int]]] = {}
@@ -226,11 +228,11 @@ class Strain:
     def _send_over(self, time_ms: int, person: Person) -> None:
         due = person.loan.instalment_minor if person.loan is not None else 0
         used = person.line.used_minor if person.line is not None else 0
-        self._signs._bank.credit(time_ms, person, due + used + person.rent_minor * 5 // 4, "other")
+        self._bank.credit(time_ms, person, due + used + person.rent_minor * 5 // 4, "other")
 
     def _buy(self, time_ms: int, person: Person, share: float) -> None:
         amount = int(max(0, person.balance_minor) * share)
-        self._signs._bank.pay(time_ms, person, amount, "other", f"payee_{person.index:06d}_7", ordered=False)
+        self._bank.pay(time_ms, person, amount, "other", f"payee_{person.index:06d}_7", ordered=False)
 
     # --- shocks -----------------------------------------------------------------------------------------
 

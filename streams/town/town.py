@@ -89,7 +89,7 @@ class Town:
         wages = Wages(people, bank, agenda)
         if config.scenario is not None:
             signs = Signs(places, habits, agenda, bank)
-            self._strain = Strain(config, config.scenario, people, signs, agenda, truth)
+            self._strain = Strain(config, config.scenario, people, signs, agenda, bank, truth)
             self._strain.staff()
         dues = Dues(config, people, agenda, bank, truth)
         oddities = Oddities(people, places, habits, bank, truth)

@@ -125,9 +125,11 @@ def test_default_takes_a_customer_off_without_saying_all_is_well() -> None:
 
 def test_a_common_shock_is_the_parent_and_changes_nothing_else() -> None:
     alone, member, neighbour = Customer(), Customer(), Customer()
-    member.watch.district, neighbour.watch.district = 11, 12
     parent = "f" * 32
-    first, second, third = (each.review(0, TROUBLED, struck={11: parent}) for each in (alone, member, neighbour))
+    first, second, third = (
+        each.review(0, TROUBLED, groups=groups, struck={11: parent})
+        for each, groups in ((alone, ()), (member, (7, 11)), (neighbour, (7, 12)))
+    )
     assert first is not None
     assert second is not None
     assert third is not None
@@ -136,13 +138,12 @@ def test_a_common_shock_is_the_parent_and_changes_nothing_else() -> None:
     assert third.alerts == first.alerts
     assert second.risk_change == first.risk_change
     # Who is calm is not alerted because the neighbours are struck.
-    assert Customer().review(0, CALM, struck={11: parent}) is None
+    assert Customer().review(0, CALM, groups=(7, 11), struck={11: parent}) is None
 
 
 def test_the_employer_comes_before_the_district() -> None:
     customer = Customer()
-    customer.watch.district, customer.watch.employer = 11, 21
-    change = customer.review(0, TROUBLED, struck={11: "d" * 32, 21: "e" * 32})
+    change = customer.review(0, TROUBLED, groups=(21, 11), struck={11: "d" * 32, 21: "e" * 32})
     assert change is not None
     assert change.alerts[0].parent_alert_id == "e" * 32
 

@@ -168,6 +168,20 @@ def test_a_struck_district_is_the_parent_of_its_members_alerts_and_no_part_of_th
     assert scores[0] == scores[1]
 
 
+def test_a_later_move_to_another_district_in_the_same_batch_changes_no_earlier_alert(struck: Snapshot) -> None:
+    versions = VersionLibrary(KEY)
+    versions.add_snapshot(40, pack(struck, KEY))
+    events = life("c-1", 150, district="north")
+    moved = of(Profile, "c-1", 190, customer_type="individual", district="south")
+    heard = []
+    for size in (1, len(events) + 1):
+        target = Engine(0, 1, TOPIC, versions, model_version=1, policy_version=HOUSE_POLICY)
+        target.process((), [switch(START_MS - 1, model=40)])
+        heard.append(feed(target, recorded([*events, moved]), size))
+    assert heard[0].alerts == heard[1].alerts
+    assert [alert["parent_alert_id"] for alert in alerts(heard[1], "early_warning")] == ["f" * 32]
+
+
 def test_a_factory_that_closes_is_one_community_alert_and_its_peoples_later_alerts_name_it() -> None:
     quiet = {"card_thefts": 0, "terminal_compromises": 0, "account_takeovers": 0, "bust_outs": 0, "job_losses": 0}
     scenario = Scenario(
