@@ -4,7 +4,8 @@ Start with `state.py` (what is known to be in force for a customer), then `polic
 rules of the house), `levels.py` (hysteresis) and `shift.py` (`Assessor`: one score or signal becomes
 a `Change`, or nothing). Behind it, `cards.py` and `actions.py` hold what a change does to the state,
 `credit.py` and `outcomes.py` the grades and the truth, `explanation.py` the reasons, `changes.py` the
-record that comes of it. `records.py` are the contracts that leave the house, `schemas.py` their JSON
+record that comes of it; `warnings.py` keeps the watch list, `community.py` makes one alert of a whole group's.
+`records.py` are the contracts that leave the house, `schemas.py` their JSON
 Schemas, `texts.py` the words a customer may read. Nothing here does I/O, reads a clock or draws a random
 number, except three small doors: `policy.load_policy`, `texts.load` and `schemas.main`.
 """

@@ -24,7 +24,7 @@ from models.grades import DEFAULT_GRADE, grade_of
 from models.scorecard import CreditScore
 
 # Their actions are credit actions, which the release of a card does not touch.
-REASONS = ("grade_down", "grade_up", "default", *SIGNALS)
+REASONS = ("grade_down", "grade_up", "default", "early_warning", *SIGNALS)
 # A defaulted customer who is cured starts again from the last performing grade and is confirmed upward.
 _CURED_GRADE = GRADES[-2]
 _CLASS_OF_SIGNAL = {"instalment_missed": 1, "dpd_30": 2, "dpd_60": 3, "dpd_90": 4}

@@ -21,13 +21,22 @@ from alerts.planned import PlannedAction, planned_actions
 from alerts.records import SEVERITIES, Severity
 from alerts.state import LEVELS, SIGNALS
 from alerts.tables import Table
+from alerts.warning_policy import WarningPolicy, warning_policy
 from features.catalogue import NAMES
 
 OPERATORS = (">=", ">", "<=", "<", "==")
 SCORES = ("fraud_probability", "anomaly_score")
 RULES_MAX, CONDITIONS_MAX = 64, 8
 DEFAULT_PATH = Path(__file__).resolve().parent.parent / "policies" / "default.toml"
-_NAMED = ("default", *(f"level_{name}" for name in LEVELS), "grade_down", "grade_up", *SIGNALS)
+_NAMED = (
+    "default",
+    "early_warning",
+    "early_warning_cleared",
+    *(f"level_{name}" for name in LEVELS),
+    "grade_down",
+    "grade_up",
+    *SIGNALS,
+)
 
 
 class Condition(Struct, frozen=True):
@@ -111,6 +120,8 @@ class Policy(Struct, frozen=True):
     outcomes: dict[str, Verdict]
     # Share of customers' days on which what would be declined is let pass, so that its truth becomes known.
     control_share: float = 0.0
+    # Absent: nobody is put on the watch list.
+    warnings: WarningPolicy | None = None
 
     @property
     def digest(self) -> str:
@@ -159,6 +170,7 @@ def parse_policy(source: bytes | str) -> Policy:
         signals=_signals(top.table("signals")),
         outcomes=_outcomes(top.table("outcomes")),
         control_share=fraud.number("control_group", 0, 0.2) if fraud.has("control_group") else 0.0,
+        warnings=warning_policy(top.table("warnings")) if top.has("warnings") else None,
     )
     fraud.done()
     top.done()

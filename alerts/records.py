@@ -103,6 +103,8 @@ class Alert(Struct, kw_only=True, frozen=True):
     amount_minor: int | UnsetType = UNSET
     currency: str | UnsetType = UNSET
     card: str | UnsetType = UNSET
+    warning_probability: Probability | UnsetType = UNSET
+    parent_alert_id: AlertId | UnsetType = UNSET
     model_version: int
     policy_version: str
 
@@ -235,6 +237,11 @@ class Decision(Struct, kw_only=True, omit_defaults=True, gc=False):
     actor: str | UnsetType = UNSET
     control_group: bool | UnsetType = UNSET
     propensity: float | UnsetType = UNSET
+    warnings: list[float] | UnsetType = UNSET
+    warning_probability: float | UnsetType = UNSET
+    watch: bool | UnsetType = UNSET
+    district: str | UnsetType = UNSET
+    employer: str | UnsetType = UNSET
 
 
 _encoder = msgspec.json.Encoder()

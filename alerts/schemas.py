@@ -9,6 +9,7 @@ from typing import Any, Union
 
 import msgspec
 
+from alerts.community import CommunityAlert
 from alerts.model_alerts import ModelAlert
 from alerts.records import Alert, Decision, RiskChange
 from features.events import CONTROL_KINDS, CUSTOMER_KINDS
@@ -22,6 +23,9 @@ _TOPICS: tuple[tuple[str, str, Any, str], ...] = (
     ("model-alert", "Model alert", ModelAlert,
      "One record of riskshift.alerts with key `model` and CloudEvents type riskshift.model-alert.v1: something people "
      "should know about the models themselves. It is about no customer."),
+    ("community-alert", "Community alert", CommunityAlert,
+     "One record of riskshift.alerts with key `community` and CloudEvents type riskshift.community-alert.v1: many "
+     "customers of one district or employer lost income at once. It is about no customer."),
     ("risk-change", "Risk change", RiskChange,
      "One record of riskshift.risk-changes (compacted, key customer_id): the customer's whole present state, what "
      "changed and why. Sequence has no holes."),

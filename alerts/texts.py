@@ -18,7 +18,7 @@ from alerts.records import Text
 
 LANGUAGES = ("en", "zh-CN")
 SECTIONS = ("reasons", "usual", "credit", "rules", "levels", "grades", "signals", "signal_reasons", "outcomes",
-            "actions", "facilities", "models", "units", "currencies")  # fmt: skip
+            "actions", "facilities", "models", "warnings", "units", "currencies")  # fmt: skip
 PLACEHOLDERS = (
     "money",
     "count",

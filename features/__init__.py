@@ -2,5 +2,6 @@
 
 Start with `events.py` (the canonical records and their validation), then `catalogue.py` (every
 feature, its window, unit and meaning), then `row.py` (what is kept per customer) and `hot.py`
-(how one event updates it). Nothing here does I/O, reads a clock or draws a random number.
+(how one event updates it). `warnings.py` keeps what early warning needs, `warning_readings.py` reads its indicators,
+`warning_catalogue.py` names them. Nothing here does I/O, reads a clock or draws a random number.
 """

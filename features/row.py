@@ -14,6 +14,7 @@ import msgspec
 
 from features.facility import DAY_MS, Facility
 from features.income import IncomeRhythm
+from features.warnings import Warnings
 
 EVENT_IDS_MAX = 32
 MERCHANTS_MAX, TERMINALS_MAX, DEVICES_MAX, COUNTRIES_MAX, PAYEES_MAX = 16, 16, 4, 8, 8
@@ -203,6 +204,7 @@ class CreditRow(msgspec.Struct, array_like=True):
     industry: str = ""
     employer: str = ""
     customer_since_ms: int = -1
+    warnings: Warnings = msgspec.field(default_factory=Warnings)
 
     def __copy__(self) -> CreditRow:
         return msgspec.convert(msgspec.to_builtins(self), CreditRow)

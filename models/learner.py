@@ -15,10 +15,14 @@ from dataclasses import asdict
 import numpy as np
 
 from features.catalogue import FEATURE_VERSION
+from features.warning_catalogue import COMMON, ON
+from models.community import CommunityMonitor, Membership, Shock
+from models.early_warning import WarningLearner
 from models.errors import CheckpointError, LearnerError
 from models.governance.council import Council
 from models.governance.drift import Alarm, DriftMonitor
 from models.governance.evidence import log_loss
+from models.governance.held_out import held_out
 from models.governance.records import Card, Entry, News, Ruling
 from models.governance.rules import ModelRules
 from models.learning.checkpoint import Checkpoint, seal, unseal
@@ -64,6 +68,9 @@ class Learner:
         self._refilling: tuple[list[Cell], list[list[int]]] | None = None
         self.council = Council(self.rules)
         self.challengers: list[Snapshot] = []
+        self._warnings = WarningLearner()
+        self._communities = CommunityMonitor()
+        self._shocks: list[Shock] = []
         self._drift = DriftMonitor(self.rules.drift)
         # Held-out events that wait: what every candidate said of them when they came, by partition and offset.
         self._shadows: dict[tuple[int, int], tuple[float, ...]] = {}
@@ -114,6 +121,11 @@ class Learner:
         """News for people, lines of history and cards of versions since the last call."""
         return self.council.registry.take()
 
+    def take_shocks(self) -> list[Shock]:
+        """Common shocks of districts and employers found since the last call."""
+        shocks, self._shocks = self._shocks, []
+        return shocks
+
     @property
     def version(self) -> int:
         """The latest number given to a snapshot."""
@@ -159,6 +171,7 @@ class Learner:
                 indicators=self._joiner.indicators.dump(), joiner=self._joiner.dump([cell.start for cell in resume]),
                 council=council, drift=drift,
                 shadows=[[p, offset, list(said)] for (p, offset), said in self._shadows.items()],
+                warnings=self._warnings.dump(), communities=self._communities.dump(),
             ),
             key,
         )  # fmt: skip
@@ -208,6 +221,8 @@ class Learner:
         # Under other candidates the old ones' words about waiting events have no addressee.
         learner._shadows = {(p, offset): tuple(said) for p, offset, said in saved.shadows} if same else {}
         learner._counters = Counter(saved.counters)
+        learner._warnings.restore(saved.warnings)
+        learner._communities.restore(saved.communities)
         learner._done_ms, learner._published_ms, learner._version = saved.done_ms, saved.published_ms, saved.version
         return learner
 
@@ -241,6 +256,8 @@ class Learner:
         turn = Turn()
         for record in epoch.records:
             self._joiner.take(record, turn, counters, live)
+            if live:
+                self._watch(record.observation)
         for partition, end in epoch.ends.items():
             self._reached[partition] = end.reached_ms
             if live:
@@ -249,6 +266,29 @@ class Learner:
             self._joiner.reach(partition, reached_ms, turn, counters, live)
         if live:
             self._learn(turn, epoch.end_ms)
+            self._joiner.changed |= self._warnings.mature(epoch.end_ms)
+            shocks = self._communities.advance(epoch.end_ms)
+            if shocks:
+                self._shocks += shocks
+                self._counters["community_shocks"] += len(shocks)
+                # Members' alerts name it from now on: not to wait for the next publication.
+                self._joiner.changed, self._published_ms = True, -1
+
+    def _watch(self, o: Observation) -> None:
+        """Early warning: samples of readings, defaults, memberships and common signs."""
+        customer_id = o.customer_id or ""
+        if o.warnings is not None:
+            known = o.disposition == "decision" and o.warning_probability is not None
+            if known and not held_out(customer_id, self.rules.held_out):
+                self._warnings.sample(customer_id, o.event_time_ms, o.warnings)
+            if any(o.warnings[place] >= ON for place in COMMON):
+                self._communities.sign(customer_id, o.event_time_ms)
+            if o.watch and o.alert_ids:
+                self._communities.alerted(customer_id, o.event_time_ms, o.alert_ids[-1])
+        elif o.kind == "profile" and (o.district or o.employer):
+            self._communities.belong(customer_id, Membership(o.district, o.employer))
+        if o.kind == "outcome" and o.outcome == "default":
+            self._warnings.default(customer_id, o.event_time_ms)
 
     def _learn(self, turn: Turn, at_ms: int) -> None:
         council = self.council
@@ -301,8 +341,9 @@ class Learner:
         counters = dict(sorted(self._counters.items()))
         arrays, lineage = self.council.publish(self._version, as_of_ms)
         snapshot = Snapshot(
-            self._version, as_of_ms, arrays, self._joiner.indicators.table(as_of_ms), counters, lineage=lineage
-        )
+            self._version, as_of_ms, arrays, self._joiner.indicators.table(as_of_ms), counters, lineage=lineage,
+            warnings=self._warnings.weights(), struck=self._communities.open(),
+        )  # fmt: skip
         for version, weights, origin in self.council.challengers(self._version + 1, as_of_ms):
             self._version = version
             self.challengers.append(Snapshot(version, as_of_ms, weights, SharedTable({}, {}), {}, lineage=origin))

@@ -35,6 +35,12 @@ class Observation(Struct, kw_only=True, gc=False):
     control_group, propensity
         Of a transaction the policy would decline while a control group is on: whether it was let pass, and how
         often one like it is, 0..1.
+    warnings, warning_probability
+        Readings of the early-warning indicators, where they were reviewed; their score, of a customer who owes.
+    watch, alert_ids
+        Whether a review put the customer on the watch list (true) or took them off (false); alerts raised.
+    district, employer
+        Of a profile: which groups the customer belongs to.
     """
 
     disposition: str
@@ -59,6 +65,12 @@ class Observation(Struct, kw_only=True, gc=False):
     actor: str | None = None
     control_group: bool = False
     propensity: float | None = None
+    warnings: list[float] | None = None
+    alert_ids: tuple[str, ...] = ()
+    district: str | None = None
+    employer: str | None = None
+    watch: bool | None = None
+    warning_probability: float | None = None
 
     @property
     def is_scored(self) -> bool:

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import math
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from zlib import crc32
 
 import msgspec
 from msgspec import Struct
 
 from features.catalogue import FEATURE_VERSION
 from models.compiled import CompiledFraud, FraudArrays
+from models.early_warning import EXPERT, WarningWeights
 from models.errors import BaseMissingError, SnapshotError
 from models.governance.records import Lineage
 from models.packing import PackedFraud, pack_arrays, unpack_arrays
@@ -48,6 +51,10 @@ class Snapshot:
         Names and whole numbers for people: labels learned, frauds seen and so on.
     lineage
         Which candidate's weights these are, in what role, from which version and why.
+    warnings
+        Weights of the early-warning score.
+    struck
+        Groups (``district:id``, ``employer:id``) under a common shock now, with the id of their community alert.
     """
 
     version: int
@@ -57,12 +64,14 @@ class Snapshot:
     counters: dict[str, int] = field(default_factory=dict)
     feature_version: int = FEATURE_VERSION
     lineage: Lineage = field(default_factory=Lineage)
+    warnings: WarningWeights = EXPERT
+    struck: dict[str, str] = field(default_factory=dict)
 
 
 class LoadedSnapshot:
     """A snapshot made ready for scoring, once: `fraud.score(...)`, `shared.terminal(...)`, `shared.merchant(...)`."""
 
-    __slots__ = ("as_of_ms", "counters", "feature_version", "fraud", "shared", "version")
+    __slots__ = ("as_of_ms", "counters", "feature_version", "fraud", "shared", "struck", "version", "warnings")
 
     def __init__(self, snapshot: Snapshot) -> None:
         self.version = snapshot.version
@@ -71,6 +80,9 @@ class LoadedSnapshot:
         self.counters = snapshot.counters
         self.fraud = CompiledFraud(snapshot.fraud)
         self.shared = snapshot.shared
+        self.warnings = snapshot.warnings
+        # As the customers' rows name their groups.
+        self.struck = {crc32(name.encode()): alert_id for name, alert_id in snapshot.struck.items()}
 
 
 class _Places(Struct, array_like=True):
@@ -99,6 +111,8 @@ class _Body(Struct, array_like=True):
     # Version whose places these add to, 0 for none; what is there no more, by sort.
     base: int
     gone: list[list[str]]
+    warnings: WarningWeights = EXPERT
+    struck: dict[str, str] = {}
 
 
 class _Chunk(Struct, array_like=True):
@@ -146,7 +160,7 @@ def pack(snapshot: Snapshot, key: bytes, base: Snapshot | None = None) -> list[b
         pack_arrays(snapshot.fraud),
         terminals, merchants, devices,
         dict(sorted(snapshot.counters.items())), snapshot.lineage,
-        0 if base is None else base.version, gone,
+        0 if base is None else base.version, gone, snapshot.warnings, dict(sorted(snapshot.struck.items())),
     )  # fmt: skip
     data = zlib.compress(_encoder.encode(body), 6)
     whole = hashlib.sha256(data).digest()
@@ -254,7 +268,15 @@ def _decode_body(data: bytes, version: int, base_of: Callable[[int], Snapshot] |
             for before, gone, new in zip(_tables(base), map(frozenset, body.gone), tables, strict=True)
         ]
     shared = SharedTable(*tables)
-    return Snapshot(body.version, body.as_of_ms, arrays, shared, body.counters, body.feature_version, body.lineage)
+    if len(body.warnings.weights) != len(EXPERT.weights) or not all(map(math.isfinite, body.warnings.weights)):
+        raise SnapshotError(
+            f"expected {len(EXPERT.weights)} finite early-warning weights in snapshot {version}, found "
+            f"{len(body.warnings.weights)}: run learner and workers of the same release"
+        )
+    return Snapshot(
+        body.version, body.as_of_ms, arrays, shared, body.counters, body.feature_version, body.lineage, body.warnings,
+        body.struck,
+    )  # fmt: skip
 
 
 def _tables(snapshot: Snapshot) -> tuple[dict[str, Counts], dict[str, Counts], dict[str, Counts]]:

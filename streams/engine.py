@@ -23,7 +23,8 @@ from msgspec import UNSET, Struct
 
 from alerts.shift import Assessor, Change, Facts
 from alerts.state import next_due as risk_next_due
-from features import credit, hot
+from alerts.warnings import WarningDesk
+from features import credit, hot, warnings
 from features.catalogue import FEATURE_VERSION, SIZE
 from features.errors import EventError
 from features.events import (
@@ -32,6 +33,7 @@ from features.events import (
     Event,
     Indicator,
     Outcome,
+    Profile,
     Switch,
     Tick,
     Transaction,
@@ -58,6 +60,7 @@ from streams.dispositions import (
 from streams.memory_rows import MemoryRows, Rows
 from streams.rows import META_KEY, CustomerRow, PartitionMeta, pack, state_bytes, unpack, unpack_meta
 from streams.standing import Fired, Standing, facility_of, fire, standing_of
+from streams.watch import Review, hold, review, silences
 
 
 class Library(Protocol):
@@ -73,7 +76,7 @@ class Library(Protocol):
 # Steps settled at once: scoring's fixed price is spread over them, and what they hold still lies in the cache.
 _SETTLE = 128
 # Without a vector these may still move the risk state, or have more to say than that they were noted.
-_MOVE_RISK = frozenset((Transaction, Outcome, ActionResult, Tick))
+_MOVE_RISK = frozenset((Transaction, Outcome, ActionResult, Profile, Tick))
 _pack_vector = struct.Struct(f"{SIZE}d").pack
 
 
@@ -93,6 +96,7 @@ class _Step(Struct, gc=False):
     place: int = -1
     standing: Standing | None = None
     facility: tuple[str, int] | None = None
+    reviews: Sequence[Review] = ()
 
 
 class Engine:
@@ -255,7 +259,9 @@ class Engine:
             self._steps.append(decided(self.meta, "duplicate", event, offset, customer_id, {}))
             return
         signals: Sequence[Fired] = fire(row, at_ms) if 0 <= row.credit_due_ms <= at_ms else ()
+        reviews = silences(row, signals) if signals else []
         vector = hot.update(row.hot, event, self._model.shared)
+        due = warnings.apply(row.credit, event, row.hot.merchants)
         changed = credit.apply(row.credit, event)
         if changed or signals:
             row.credit_due_ms = _or_never(credit.next_due(row.credit))
@@ -264,6 +270,8 @@ class Engine:
         if at_ms > self.meta.watermark_ms:
             self.meta.watermark_ms = at_ms
         step = _Step(offset, customer_id, key, row, event, signals, vector)
+        if due or reviews:
+            step.reviews = reviews + review(row, at_ms) if due else reviews
         if changed:
             step.standing = standing_of(row, at_ms)
             step.facility = facility_of(row, event)
@@ -312,7 +320,9 @@ class Engine:
                 signals = fire(row, until)
                 row.credit_due_ms = _or_never(credit.next_due(row.credit))
             self._touched[customer_id] = row
-            self._steps.append(_Step(position, customer_id, customer_id.encode(), row, tick, signals))
+            step = _Step(position, customer_id, customer_id.encode(), row, tick, signals)
+            step.reviews = silences(row, signals)
+            self._steps.append(step)
         self._settle(out)
 
     # --- passes 2 and 3: scores, shifts -------------------------------------------------------------------
@@ -338,7 +348,7 @@ class Engine:
         """Most events move nothing: say their decision and be done; False when there may be more to it."""
         event, row, place, meta = step.event, step.row, step.place, self.meta
         risk = row.risk
-        if step.signals or step.standing is not None or step.facility is not None:
+        if step.signals or step.standing is not None or step.facility is not None or step.reviews:
             return False
         risk_due = -1
         if risk.actions:
@@ -414,6 +424,7 @@ class Engine:
             )
             fields["pd_12m"] = step.standing.score.pd_12m
             fields["grade"] = risk.grade or UNSET
+        hold(self._desk, self._model, row, step.customer_id, event, step.reviews, changes, fields)
         due_ms = _earliest(row.credit_due_ms, _or_never(risk_next_due(risk)))
         if due_ms != row.due_ms:
             row.due_ms = due_ms
@@ -444,19 +455,11 @@ class Engine:
         return due
 
     def _facts(self, step: _Step) -> Facts:
-        event = step.event
+        event, version = step.event, self.meta.model_version
         if not isinstance(event, Transaction):
-            version = self.meta.model_version
             return Facts(step.customer_id, event.event_id, event.event_time_ms, model_version=version)
-        return Facts(
-            step.customer_id,
-            event.event_id,
-            event.event_time_ms,
-            event.card_id or None,
-            event.amount_minor,
-            event.currency,
-            self.meta.model_version,
-        )
+        card_id, amount = event.card_id or None, event.amount_minor
+        return Facts(step.customer_id, event.event_id, event.event_time_ms, card_id, amount, event.currency, version)
 
     # --- records ----------------------------------------------------------------------------------------
 
@@ -469,7 +472,7 @@ class Engine:
         if moved:
             fields["sequence"] = moved[-1].sequence
         if isinstance(event, Tick):
-            if not alert_ids and not moved:
+            if not alert_ids and not moved and "warnings" not in fields:
                 return  # woken, and nothing came of it
             # Not the disposition of an input offset, and says so by naming its parent.
             fields["parent"] = event.event_id
@@ -480,6 +483,7 @@ class Engine:
     def _use_versions(self) -> None:
         self._model = self._library.model(self.meta.model_version)
         self._assessor = self._library.assessor(self.meta.policy_version)
+        self._desk = WarningDesk(self._assessor.policy, self._assessor.texts)
 
 
 def _or_never(due_ms: int | None) -> int:

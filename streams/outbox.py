@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from alerts.community import community_alert, encode_community_alert
 from alerts.model_alerts import encode_model_alert, model_alert
 from alerts.texts import load as load_texts
 from models.governance.records import Card
@@ -56,6 +57,10 @@ class Outbox:
         for each in news:
             self._alerts.append(encode_model_alert(model_alert(each, learner.rules.version, self._texts)))
             say("model alert", rule=each.kind, subject=each.subject, **each.values)
+        for shock in learner.take_shocks():
+            alert = community_alert(shock, learner.version, learner.rules.version, self._texts)
+            self._alerts.append(encode_community_alert(alert))
+            say("community alert", rule=alert.rule, group=shock.scope_id, struck=shock.struck, members=shock.members)
         self._records += said(entries, (), self._key)
         self._cards |= {card.version: card for card in cards}
         self._challengers |= {challenger.lineage.candidate: challenger for challenger in learner.challengers}

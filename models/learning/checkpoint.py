@@ -36,6 +36,8 @@ class Checkpoint(Struct, array_like=True):
         What the learner's parts dumped.
     shadows
         (partition, offset, probabilities) of held-out events that wait for their label.
+    warnings, communities
+        What the learner of early warnings and the monitor of districts and employers dumped.
     """
 
     feature_version: int
@@ -56,6 +58,8 @@ class Checkpoint(Struct, array_like=True):
     council: list[Any]
     drift: list[Any]
     shadows: list[Any]
+    warnings: list[Any] = []
+    communities: list[Any] = []
 
 
 def seal(checkpoint: Checkpoint, key: bytes) -> bytes:

@@ -116,6 +116,10 @@ class Epochs:
             log.source_offset = observation.offset
             log.open.append((offset, observation))
             log.queued += 1
+        elif observation.disposition == "derived" and observation.warnings is not None:
+            # What silence showed of a customer; no input offset of its own, and harmless if it is told twice.
+            log.open.append((offset, observation))
+            log.queued += 1
 
     def complete(self) -> Iterator[Epoch]:
         """Complete epochs, earliest first; each is handed out once."""

@@ -25,6 +25,8 @@ from streams.errors import SettingError
 from streams.send import send_events
 from streams.settings import load
 from streams.town.config import DAY_MS, TownConfig
+from streams.town.scenario import load as load_scenario
+from streams.town.scenario import names as scenario_names
 from streams.town.town import Town
 
 DESCRIPTION = """\
@@ -37,6 +39,7 @@ examples:
   riskshift simulate --people 2000 --rate 1000           paced, 1000 events a second
   riskshift simulate --out town.jsonl --planted town.json   no broker: JSON lines, and what was planted
   riskshift simulate --seed 8 --bust-outs 0 --card-thefts 40
+  riskshift simulate --scenario downturn --out town.jsonl   job losses, a factory that closes, a district struck
 
 Ctrl-C or SIGTERM ends it in order: what was begun is delivered, and the summary is printed.
 """
@@ -61,6 +64,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
             help=f"cases per 1000 people and 30 days; 0: none (default: {getattr(TownConfig(), name):g})",
         )
     parser.add_argument(
+        "--scenario", metavar="NAME|FILE",
+        help=f"credit life from a file ({', '.join(scenario_names())}, or a path); other options count over it",
+    )  # fmt: skip
+    parser.add_argument(
         "--rate", type=_rate, default=None, metavar="R|max", help="events a second to the broker (default: max)"
     )
     parser.add_argument("--topic", metavar="T", help="topic to send to (default: that of the events)")
@@ -73,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
     chosen = {name: getattr(args, name) for name in (*_WHOLE, *_CASES) if getattr(args, name) is not None}
     if args.start is not None:
         chosen["start_ms"] = args.start
-    town = Town(TownConfig(**chosen))
+    town = Town(TownConfig.of(load_scenario(args.scenario), **chosen) if args.scenario else TownConfig(**chosen))
     args.topic = args.topic or load()[0].topic_events
     if args.planted:
         # Found out now, not after an hour of sending.

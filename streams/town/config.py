@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from features.events import EVENT_TIME_MAX_MS
 from streams.town.errors import TownError
+from streams.town.scenario import Scenario
 
 DAY_MS: Final = 86_400_000
 HOUR_MS: Final = 3_600_000
@@ -62,6 +63,8 @@ class TownConfig:
     default_after_days
         Days past due until a `default` is declared. Shorter than the customary 90, so that a town of sixty
         days shows the whole story; set 90 for long runs.
+    scenario
+        Credit life beside the cases above, from `streams.town.scenario`; see `of` for its own settings.
 
     Raises
     ------
@@ -96,6 +99,7 @@ class TownConfig:
     chargeback_ratio: float = 0.3
     false_report_ratio: float = 0.0005
     default_after_days: int = 20
+    scenario: Scenario | None = None
 
     def __post_init__(self) -> None:
         kinds = {field.name: str(field.type) for field in fields(self)}
@@ -136,6 +140,23 @@ class TownConfig:
                 f"start_ms and days: expected an end before {EVENT_TIME_MAX_MS} (year 2100), found {self.end_ms}: "
                 "start earlier or ask for fewer days"
             )
+
+    @classmethod
+    def of(cls, scenario: Scenario, **chosen: Any) -> TownConfig:
+        """The town of a scenario: what the file sets for it, and over that what is `chosen`.
+
+        Raises
+        ------
+        TownError
+            When either names what a town does not have.
+        """
+        known = {part.name for part in fields(cls)} - {"scenario"}
+        for key in scenario.town:
+            if key not in known:
+                raise TownError(
+                    f"scenario {scenario.name}: town: found {key!r}, expected one of {', '.join(sorted(known))}"
+                )
+        return cls(**{**scenario.town, **chosen}, scenario=scenario)
 
     @property
     def end_ms(self) -> int:

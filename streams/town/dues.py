@@ -90,7 +90,8 @@ class Dues:
             due_time_ms=due_ms, limit_minor=line.limit_minor, currency=CURRENCY,
         )  # fmt: skip
         if minimum:
-            paid_ms = due_ms + person.late_days * DAY_MS if person.late_days else due_ms - int((0.2 + 6 * u) * DAY_MS)
+            early = int((0.05 if person.last_moment else 0.2 + 6 * u) * DAY_MS)
+            paid_ms = due_ms + person.late_days * DAY_MS if person.late_days else due_ms - early
             self._agenda.at(paid_ms, self._pay_card, person, line, event)
 
     def _pay_card(self, time_ms: int, person: Person, line: CardLine, statement: Statement) -> None:

@@ -15,6 +15,8 @@ INDUSTRIES: Final = ("retail", "manufacturing", "hospitality", "health", "constr
 _EDUCATION: Final = ("basic", "secondary", "vocational", "degree")
 DEBIT, CREDIT = 0, 1
 _REST_DAYS: Final = 60
+# Frauds by others: after a rest, their victim may be in another case.
+STRANGERS: Final = ("card_theft", "terminal_compromise", "account_takeover")
 
 
 @dataclass(slots=True)
@@ -86,12 +88,21 @@ class Person:
     missed: list[Missed] = field(default_factory=list)
     # The planted case the customer is part of: one at a time, so that the truth stays simple.
     case: Case | None = None
+    # How the salary comes: its share of the usual, days after pay day, and whether it goes to another bank.
+    salary_share: float = 1.0
+    salary_late_days: float = 0.0
+    salary_elsewhere: bool = False
+    # Standing orders: days after their day, and whether insurance is paid at all.
+    rent_late_days: float = 0.0
+    insured: bool = True
+    # Whether dues are paid in the last hours before they are due.
+    last_moment: bool = False
 
     def free(self, at_ms: int) -> bool:
         """Whether a case may begin with this customer: in none yet, or in a stranger's fraud long ago."""
         if self.case is None:
             return True
-        return self.case.typology not in ("bust_out", "job_loss") and at_ms > self.case.end_ms + _REST_DAYS * DAY_MS
+        return self.case.typology in STRANGERS and at_ms > self.case.end_ms + _REST_DAYS * DAY_MS
 
     @property
     def overdraft_minor(self) -> int:

@@ -28,6 +28,12 @@ class Planted:
     start_ms: int
     end_ms: int
     event_ids: tuple[str, ...]
+    # Of a scenario's cases: the signs shown, how it ends (`default`, `recovered`, `healthy`), when it turned, and what
+    # it is about (the district or employer of a shock; of someone struck by it, the shock's case).
+    signs: tuple[str, ...] = ()
+    end: str = ""
+    recovered_ms: int = -1
+    about: str = ""
 
 
 @dataclass(slots=True)
@@ -43,6 +49,12 @@ class Case:
     event_ids: list[str] = field(default_factory=list)
     # First fraud and delay until it is noticed, per customer.
     noticed: dict[str, tuple[int, int]] = field(default_factory=dict)
+    signs: tuple[str, ...] = ()
+    end: str = ""
+    recovered_ms: int = -1
+    about: str = ""
+    # Shown although no event is part of it: a scenario's cases are known from their first day.
+    noted: bool = False
 
     def involve(self, customer_id: str, time_ms: int) -> None:
         """`customer_id` is part of the case from `time_ms` on."""
@@ -64,6 +76,10 @@ class Case:
             self.start_ms,
             self.end_ms,
             tuple(self.event_ids),
+            self.signs,
+            self.end,
+            self.recovered_ms,
+            self.about,
         )
 
 

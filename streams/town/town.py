@@ -21,6 +21,8 @@ from streams.town.habits import Habits
 from streams.town.hardship import Hardship
 from streams.town.oddities import Oddities
 from streams.town.planted import TYPOLOGIES, Case, Planted, case_of, plan
+from streams.town.signs import Signs
+from streams.town.strain import Strain
 from streams.town.truth import Truth
 from streams.town.wages import Wages
 
@@ -51,6 +53,7 @@ class Town:
 
     def _forget(self) -> None:
         self._cases: list[Case] = []
+        self._strain: Strain | None = None
         self._kinds: Counter[str] = Counter()
         self._labels: Counter[str] = Counter()
         self._outcomes: Counter[str] = Counter()
@@ -58,7 +61,13 @@ class Town:
     @property
     def planted(self) -> tuple[Planted, ...]:
         """The cases that have shown themselves so far, in the order planned; all of them after the last event."""
-        return tuple(case.record() for case in self._cases if case.event_ids)
+        cases = self._cases + (self._strain.cases if self._strain else [])
+        return tuple(case.record() for case in cases if case.event_ids or case.noted)
+
+    @property
+    def chances(self) -> tuple[Planted, ...]:
+        """Of a scenario: the healthy who looked like trouble for a while, so far."""
+        return tuple(case.record() for case in (self._strain.chances if self._strain else []))
 
     def events(self) -> Iterator[Event]:
         """Every event of the town, lazily: one day and what is pending are in memory at a time.
@@ -77,7 +86,11 @@ class Town:
         habits = Habits(config, people, places, rng)
         agenda, bank = Agenda(), Bank(config)
         truth = Truth(config, agenda, bank)
-        wages = Wages(people, bank)
+        wages = Wages(people, bank, agenda)
+        if config.scenario is not None:
+            signs = Signs(places, habits, agenda, bank)
+            self._strain = Strain(config, config.scenario, people, signs, agenda, bank, truth)
+            self._strain.staff()
         dues = Dues(config, people, agenda, bank, truth)
         oddities = Oddities(people, places, habits, bank, truth)
         frauds = Frauds(people, places, habits, agenda, bank, truth)
@@ -99,6 +112,8 @@ class Town:
                 case = case_of(config, case_id, typology, number, day)
                 cases.append(case)
                 planters[typology](case)
+            if self._strain is not None:
+                self._strain.day(day, start_ms)
             rng = np.random.default_rng([config.seed, 1, day])
             habits.day(start_ms, rng, agenda, bank, truth)
             wages.day(start_ms, rng, agenda)
@@ -129,13 +144,13 @@ class Town:
 
     def summary(self) -> dict[str, Any]:
         """What has been generated so far: events by kind, cases and confirmed frauds by typology, outcomes."""
-        cases = Counter(case.typology for case in self._cases if case.event_ids)
+        cases = Counter(case.typology for case in self.planted)
         total = sum(self._kinds.values())
         return {
             "events": total,
             "events_per_person_day": round(total / (self.config.people + self.config.firm_count) / self.config.days, 2),
             "kinds": dict(sorted(self._kinds.items())),
-            "planted": {typology: cases[typology] for typology in TYPOLOGIES},
+            "planted": {t: cases[t] for t in (*TYPOLOGIES, *sorted(cases.keys() - set(TYPOLOGIES)))},
             "fraud_confirmed": {t: self._labels[t] for t in TYPOLOGIES if self._labels[t]},
             "outcomes": dict(sorted(self._outcomes.items())),
         }

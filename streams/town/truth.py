@@ -88,7 +88,7 @@ class Truth:
         case.event_ids.append(missed.event_id)
         # A bounced payment on a line over its limit needs no waiting: unlikely to pay.
         days = self._config.default_after_days
-        wait = days if case.typology == "job_loss" else max(1, days // 4)
+        wait = max(1, days // 4) if case.typology == "bust_out" else days
         self._agenda.at(time_ms + wait * DAY_MS, self._default, person, missed, case)
 
     def _default(self, time_ms: int, person: Person, missed: Missed, case: Case) -> None:

@@ -23,8 +23,9 @@ def date_of(time_ms: int) -> datetime.date:
 class Wages:
     """Enters what comes and goes by the calendar. Whoever lost the job is paid nothing, or the benefit."""
 
-    def __init__(self, people: Iterable[Person], bank: Bank) -> None:
+    def __init__(self, people: Iterable[Person], bank: Bank, agenda: Agenda) -> None:
         self._bank = bank
+        self._agenda = agenda
         self._paid_on: dict[int, list[Person]] = defaultdict(list)
         self._rent_on: dict[int, list[Person]] = defaultdict(list)
         self._irregular: list[Person] = []
@@ -51,12 +52,16 @@ class Wages:
                 amount = round(person.income_minor * 14 / 30 * (0.5 + u[1]))
                 agenda.today(start_ms + 9 * HOUR_MS + int(u[2] * 8 * HOUR_MS), self._earn, person, amount)
 
-    def _salary(self, time_ms: int, person: Person, u: float) -> None:
-        if person.occupation == "retired":
+    def _salary(self, time_ms: int, person: Person, u: float, late: bool = False) -> None:
+        if person.salary_late_days and not late:
+            self._agenda.at(time_ms + int(person.salary_late_days * DAY_MS), self._salary, person, u, True)
+        elif person.salary_elsewhere:
+            pass
+        elif person.occupation == "retired":
             self._income(time_ms, person, person.income_minor, "pension", "pension_fund", 30)
         elif person.employed:
             # Overtime and the like: a salary differs by a percent or so.
-            amount = round(person.income_minor * (0.99 + 0.02 * (u * 97 % 1)))
+            amount = round(person.income_minor * person.salary_share * (0.99 + 0.02 * (u * 97 % 1)))
             self._income(time_ms, person, amount, "salary", person.employer_id or "employer", 30)
         elif person.benefit:
             self._income(time_ms, person, round(person.income_minor * 0.45), "benefit", "employment_office", 30)
@@ -81,18 +86,21 @@ class Wages:
         category = source if source in ("salary", "pension", "benefit") else "other"
         self._bank.credit(time_ms, person, amount_minor, category)  # type: ignore[arg-type]  # one of the four above
 
-    def _household(self, time_ms: int, person: Person) -> None:
+    def _household(self, time_ms: int, person: Person, late: bool = False) -> None:
+        if person.rent_late_days and not late:
+            self._agenda.at(time_ms + int(person.rent_late_days * DAY_MS), self._household, person, True)
+            return
         bank = self._bank
         bank.pay(time_ms, person, person.rent_minor, "rent", f"landlord_{person.index % 97:02d}")
         bank.pay(time_ms, person, 6_000 + person.rent_minor // 20, "household", "payee_energy")
-        if person.index % 2:
+        if person.index % 2 and person.insured:
             bank.pay(time_ms, person, 4_500, "insurance", "payee_insurance")
 
     def _firm(self, start_ms: int, date: datetime.date, person: Person, u: list[float], agenda: Agenda) -> None:
         if date.weekday() >= 5:
             return
         if date.weekday() == 4:
-            amount = round(person.income_minor * 7 / 30 * (0.75 + 0.5 * u[0]))
+            amount = round(person.income_minor * person.salary_share * 7 / 30 * (0.75 + 0.5 * u[0]))
             agenda.today(start_ms + 16 * HOUR_MS, self._revenue, person, amount)
         if u[1] < 0.6:
             amount = round(person.income_minor * (0.02 + 0.06 * u[2]))

@@ -10,6 +10,7 @@ from alerts.explanation import CONTRIBUTION_NAMES, USUAL_LINES
 from alerts.planned import ACTIONS
 from alerts.state import DPD_CLASSES, LEVELS, SIGNALS
 from alerts.texts import LANGUAGES, PLACEHOLDERS, load
+from alerts.warnings import CLEARED, RULE
 from features.view import CreditView
 from models.governance.records import NEWS
 from models.scorecard import CARD
@@ -29,6 +30,8 @@ def needed(policy) -> list[tuple[str, str]]:
     lines += [("actions", action) for action in ACTIONS]
     lines += [("facilities", name) for name in DPD_CLASSES]
     lines += [("models", kind) for kind in NEWS]
+    lines += [("warnings", key) for key in (RULE, CLEARED, "calm", "district_shock", "employer_shock")]
+    lines += [("warnings", f"community_{code}") for code in ("struck", "members", "expected")]
     return lines
 
 
@@ -96,5 +99,5 @@ def test_values_are_written_as_people_write_them(code, value, currency, en, zh):
 
 def test_every_rule_name_of_the_credit_desk_has_a_title():
     texts = load()
-    assert all(texts.has("grades", rule) or texts.has("signals", rule) for rule in CREDIT_RULES)
+    assert all(any(texts.has(part, rule) for part in ("grades", "signals", "warnings")) for rule in CREDIT_RULES)
     assert LANGUAGES == ("en", "zh-CN")
