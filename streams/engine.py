@@ -21,6 +21,7 @@ from typing import Any, Protocol
 import numpy as np
 from msgspec import UNSET, Struct
 
+from alerts.lending.borrower import Borrower, borrower_of
 from alerts.shift import Assessor, Change, Facts
 from alerts.state import next_due as risk_next_due
 from features import credit, hot
@@ -28,10 +29,13 @@ from features.catalogue import FEATURE_VERSION, SIZE
 from features.errors import EventError
 from features.events import (
     ActionResult,
+    Application,
     Control,
     Event,
     Indicator,
+    OfferMade,
     Outcome,
+    SocialSignal,
     Switch,
     Tick,
     Transaction,
@@ -45,11 +49,13 @@ from streams.dispositions import (
     Item,
     Output,
     Record,
+    answer_of,
     controlled,
     dead_letter,
     decided,
     level_of,
     noted,
+    offer_fields,
     outcome_fields,
     passed,
     top_reasons,
@@ -57,7 +63,7 @@ from streams.dispositions import (
 )
 from streams.memory_rows import MemoryRows, Rows
 from streams.rows import META_KEY, CustomerRow, PartitionMeta, pack, state_bytes, unpack, unpack_meta
-from streams.standing import Fired, Standing, facility_of, fire, standing_of
+from streams.standing import Fired, Standing, asked, facility_of, fire, standing_of
 
 
 class Library(Protocol):
@@ -73,7 +79,7 @@ class Library(Protocol):
 # Steps settled at once: scoring's fixed price is spread over them, and what they hold still lies in the cache.
 _SETTLE = 128
 # Without a vector these may still move the risk state, or have more to say than that they were noted.
-_MOVE_RISK = frozenset((Transaction, Outcome, ActionResult, Tick))
+_MOVE_RISK = frozenset((Transaction, Outcome, ActionResult, Tick, OfferMade, SocialSignal))
 _pack_vector = struct.Struct(f"{SIZE}d").pack
 
 
@@ -93,6 +99,7 @@ class _Step(Struct, gc=False):
     place: int = -1
     standing: Standing | None = None
     facility: tuple[str, int] | None = None
+    borrower: Borrower | None = None
 
 
 class Engine:
@@ -267,6 +274,8 @@ class Engine:
         if changed:
             step.standing = standing_of(row, at_ms)
             step.facility = facility_of(row, event)
+            if step.standing is not None or type(event) is Application:
+                step.borrower = borrower_of(row.credit, row.hot.fraud_ms, at_ms)
         if vector is not None:
             step.place = len(self._vectors)
             self._vectors.append(_pack_vector(*vector))
@@ -338,10 +347,10 @@ class Engine:
         """Most events move nothing: say their decision and be done; False when there may be more to it."""
         event, row, place, meta = step.event, step.row, step.place, self.meta
         risk = row.risk
-        if step.signals or step.standing is not None or step.facility is not None:
+        if step.signals or step.standing is not None or step.facility is not None or step.borrower is not None:
             return False
         risk_due = -1
-        if risk.actions:
+        if risk.actions or risk.lending is not None:
             risk_due = _or_never(risk_next_due(risk))
             if 0 <= risk_due <= event.event_time_ms:
                 return False
@@ -399,6 +408,10 @@ class Engine:
             changes.append(
                 assessor.action_result(risk, self._facts(step), event.action, event.result, card_id, alert_id)
             )
+        elif isinstance(event, OfferMade):
+            fields |= offer_fields(event, risk)
+        elif isinstance(event, SocialSignal):
+            changes.append(assessor.social(risk, self._facts(step), event.value))
         if step.facility is not None:
             changes.append(assessor.facility(risk, self._facts(step), *step.facility))
         if step.standing is not None:
@@ -410,10 +423,18 @@ class Engine:
                     standing.score,
                     days_past_due=standing.days_past_due,
                     defaulted=standing.defaulted,
+                    borrower=step.borrower,
                 )
             )
+            if step.borrower is not None:
+                hushed = any(change is not None and change.alerts for change in changes)
+                changes.append(assessor.review(risk, self._facts(step), step.borrower, standing.score, hushed=hushed))
             fields["pd_12m"] = step.standing.score.pd_12m
             fields["grade"] = risk.grade or UNSET
+        if isinstance(event, Application) and step.borrower is not None:
+            request, score = asked(event, step.borrower, step.standing)
+            changes.append(assessor.application(risk, self._facts(step), request, step.borrower, score))
+            fields["application"] = answer_of(risk, event.event_id)
         due_ms = _earliest(row.credit_due_ms, _or_never(risk_next_due(risk)))
         if due_ms != row.due_ms:
             row.due_ms = due_ms
