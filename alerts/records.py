@@ -103,7 +103,7 @@ class PlanStep(Struct, frozen=True):
 
 
 class ApplicationState(Struct, frozen=True):
-    """The answer to an application, while it is valid: advice, with terms; money in minor units, rates in basis points."""
+    """The answer to an application while it is valid: advice with terms; minor units, rates in basis points."""
 
     application_id: str
     product: str

@@ -10,16 +10,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET
 
-from alerts.actions import application_state
 from alerts.explanation import merged
-from alerts.records import Alert, ApplicationState, Decision, RiskChange, dead_letter_headers, encode
+from alerts.records import Alert, Decision, RiskChange, dead_letter_headers, encode
 from alerts.shift import Change
 from alerts.state import ACCOUNT, LEVELS, RiskState
 from features.catalogue import FEATURE_VERSION
 from features.errors import EventError
-from features.events import Control, Event, Indicator, OfferMade, Outcome, Tick, Transaction
+from features.events import Control, Event, Indicator, Outcome, Tick, Transaction
 from features.events import encode as event_json
 from features.kinds import ALL_KINDS
 from models.compiled import CONTRIBUTION_NAMES
@@ -203,24 +202,6 @@ def outcome_fields(event: Outcome) -> dict[str, Any]:
         "typology": event.typology or UNSET,
         "actor": event.actor or UNSET,
     }
-
-
-def offer_fields(event: OfferMade, risk: RiskState) -> dict[str, Any]:
-    """What a decision repeats of an offer, with the grade at that moment: uplift is counted from it."""
-    return {
-        "campaign_id": event.campaign_id,
-        "product": event.product,
-        "holdout": event.holdout,
-        "grade": risk.grade or UNSET,
-    }
-
-
-def answer_of(risk: RiskState, application_id: str) -> ApplicationState | UnsetType:
-    """The answer to an application that is in force."""
-    for one in risk.lending.applications if risk.lending else ():
-        if one.application_id == application_id:
-            return application_state(one)
-    return UNSET
 
 
 def level_of(risk: RiskState, card_id: object) -> str:

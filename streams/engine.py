@@ -21,7 +21,7 @@ from typing import Any, Protocol
 import numpy as np
 from msgspec import UNSET, Struct
 
-from alerts.lending.borrower import Borrower, borrower_of
+from alerts.lending.borrower import Borrower
 from alerts.shift import Assessor, Change, Facts
 from alerts.state import next_due as risk_next_due
 from features import credit, hot
@@ -29,13 +29,10 @@ from features.catalogue import FEATURE_VERSION, SIZE
 from features.errors import EventError
 from features.events import (
     ActionResult,
-    Application,
     Control,
     Event,
     Indicator,
-    OfferMade,
     Outcome,
-    SocialSignal,
     Switch,
     Tick,
     Transaction,
@@ -45,17 +42,16 @@ from features.events import (
 )
 from models.compiled import FraudScores
 from models.snapshot import LoadedSnapshot
+from streams import lending
 from streams.dispositions import (
     Item,
     Output,
     Record,
-    answer_of,
     controlled,
     dead_letter,
     decided,
     level_of,
     noted,
-    offer_fields,
     outcome_fields,
     passed,
     top_reasons,
@@ -63,7 +59,7 @@ from streams.dispositions import (
 )
 from streams.memory_rows import MemoryRows, Rows
 from streams.rows import META_KEY, CustomerRow, PartitionMeta, pack, state_bytes, unpack, unpack_meta
-from streams.standing import Fired, Standing, asked, facility_of, fire, standing_of
+from streams.standing import Fired, Standing, facility_of, fire, standing_of
 
 
 class Library(Protocol):
@@ -79,7 +75,7 @@ class Library(Protocol):
 # Steps settled at once: scoring's fixed price is spread over them, and what they hold still lies in the cache.
 _SETTLE = 128
 # Without a vector these may still move the risk state, or have more to say than that they were noted.
-_MOVE_RISK = frozenset((Transaction, Outcome, ActionResult, Tick, OfferMade, SocialSignal))
+_MOVE_RISK = frozenset((Transaction, Outcome, ActionResult, Tick, *lending.KINDS))
 _pack_vector = struct.Struct(f"{SIZE}d").pack
 
 
@@ -274,8 +270,7 @@ class Engine:
         if changed:
             step.standing = standing_of(row, at_ms)
             step.facility = facility_of(row, event)
-            if step.standing is not None or type(event) is Application:
-                step.borrower = borrower_of(row.credit, row.hot.fraud_ms, at_ms)
+            step.borrower = lending.borrower_at(row, event, step.standing)
         if vector is not None:
             step.place = len(self._vectors)
             self._vectors.append(_pack_vector(*vector))
@@ -399,23 +394,17 @@ class Engine:
                     fields["reasons"] = top_reasons(contributions.tolist())
         elif isinstance(event, Outcome):
             fields |= outcome_fields(event)
-            facts = self._facts(step)
-            changes.append(
-                assessor.outcome(risk, facts, event.outcome, event.card_id or None, event.facility_id or None)
-            )
+            card_id, facility_id = event.card_id or None, event.facility_id or None
+            changes.append(assessor.outcome(risk, self._facts(step), event.outcome, card_id, facility_id))
         elif isinstance(event, ActionResult):
             card_id, alert_id = event.card_id or None, event.alert_id or None
             changes.append(
                 assessor.action_result(risk, self._facts(step), event.action, event.result, card_id, alert_id)
             )
-        elif isinstance(event, OfferMade):
-            fields |= offer_fields(event, risk)
-        elif isinstance(event, SocialSignal):
-            changes.append(assessor.social(risk, self._facts(step), event.value))
         if step.facility is not None:
             changes.append(assessor.facility(risk, self._facts(step), *step.facility))
-        if step.standing is not None:
-            standing = step.standing
+        standing = step.standing
+        if standing is not None:
             changes.append(
                 assessor.credit(
                     risk,
@@ -426,15 +415,10 @@ class Engine:
                     borrower=step.borrower,
                 )
             )
-            if step.borrower is not None:
-                hushed = any(change is not None and change.alerts for change in changes)
-                changes.append(assessor.review(risk, self._facts(step), step.borrower, standing.score, hushed=hushed))
-            fields["pd_12m"] = step.standing.score.pd_12m
+            fields["pd_12m"] = standing.score.pd_12m
             fields["grade"] = risk.grade or UNSET
-        if isinstance(event, Application) and step.borrower is not None:
-            request, score = asked(event, step.borrower, step.standing)
-            changes.append(assessor.application(risk, self._facts(step), request, step.borrower, score))
-            fields["application"] = answer_of(risk, event.event_id)
+        if isinstance(event, Event) and (step.borrower or type(event) in lending.KINDS):
+            fields |= lending.lend(assessor, risk, self._facts(step), event, standing, step.borrower, changes)
         due_ms = _earliest(row.credit_due_ms, _or_never(risk_next_due(risk)))
         if due_ms != row.due_ms:
             row.due_ms = due_ms

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from alerts.lending.borrower import Borrower
-from alerts.lending.origination import Request
 from features import credit
 from features.credit import Signal
-from features.events import Application, Event
+from features.events import Event
 from models.scorecard import CreditScore, score
 from streams.rows import CustomerRow
 
@@ -42,12 +40,3 @@ def facility_of(row: CustomerRow, event: Event) -> tuple[str, int] | None:
         if facility_id and facility.facility_id == facility_id:
             return facility_id, facility.days_past_due(event.event_time_ms)
     return None
-
-
-def asked(event: Application, borrower: Borrower, standing: Standing | None) -> tuple[Request, CreditScore]:
-    """An application as lending reads it, and the score of who made it: also one who has no credit yet."""
-    request = Request(
-        event.event_id, event.product, event.amount_minor, event.currency, event.term_months or 0,
-        event.stated_income_minor or 0,
-    )  # fmt: skip
-    return request, standing.score if standing is not None else score(borrower.view)

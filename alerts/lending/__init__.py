@@ -1,4 +1,4 @@
-"""Lending on top of the score: who gets what on which terms, what is done after the loan is made, and how it is classed.
+"""Lending on top of the score: who gets what on which terms, what is done after the loan is made, how it is classed.
 
 Everything that decides is a table of the policy over the figures of `facts.py`. Start with `borrower.py` (what is
 known of a customer at one moment), then `origination.py` (an application), `regulatory.py` (IFRS 9 stages and the

@@ -178,7 +178,8 @@ class LendingDesk:
 
     def _why(self, hit: _Hit) -> list[Reason]:
         made = []
-        for criterion in hit.measure.when[:REASONS_MAX]:
+        asked = {criterion.fact: criterion for criterion in hit.measure.when}
+        for criterion in list(asked.values())[:REASONS_MAX]:
             value = hit.values[criterion.fact]
             words: dict[str, str] = {"grade": GRADES[int(value)]} if criterion.fact == "grade" else {}
             text = self._texts.both("facts", criterion.fact, value, words=(words, words))

@@ -16,10 +16,10 @@ from alerts.lending.borrower import MONTH_DAYS, Borrower
 from alerts.lending.facts import Criterion, Values, all_hold, criteria
 from alerts.lending.regulatory import Regulatory, loss_given_default
 from alerts.records import REASONS_MAX, SEVERITIES, Severity
-from alerts.state import DEFAULT_GRADE, GRADES
+from alerts.state import GRADES
 from alerts.tables import Table
+from models.grades import DEFAULT_GRADE, grade_of
 from models.grades import GRADES as PERFORMING
-from models.grades import grade_of
 from models.scorecard import CreditScore
 
 Outcome = Literal["approve", "refer", "decline"]
@@ -32,7 +32,7 @@ _BP = 10_000
 
 
 class Band(Struct, frozen=True):
-    """What grades down to `down_to` may have; `collateral_share` of the limit, for amounts above so many months' income."""
+    """What grades down to `down_to` may have; collateral of a share of the limit, above so many months of income."""
 
     down_to: str
     outcome: Outcome

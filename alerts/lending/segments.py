@@ -1,4 +1,4 @@
-"""Service that differs by grade, campaigns with a holdout, and what may never be an input: three tables of the policy."""
+"""Service that differs by grade, campaigns with a holdout, what may be looked at: three tables of the policy."""
 
 from __future__ import annotations
 
