@@ -239,7 +239,7 @@ def _rules(fraud: Table) -> tuple[Rule, ...]:
     for one in fraud.tables("rules", RULES_MAX):
         rule = Rule(
             id=one.name("id"),
-            title=_title(one),
+            title=one.title(),
             when=tuple(_condition(c) for c in one.tables("when", CONDITIONS_MAX)),
             severity=_severity(one),
             level=one.text("level", LEVELS),
@@ -253,16 +253,6 @@ def _rules(fraud: Table) -> tuple[Rule, ...]:
             raise one.refuse("id", rule.id, "an id of its own", "rename the rule; its id is part of every alert id")
         rules.append(rule)
     return tuple(rules)
-
-
-def _title(rule: Table) -> tuple[str, str] | None:
-    # Optional: the rules of the house have theirs in the text catalogues, others bring both languages along.
-    if not rule.has("title"):
-        return None
-    title = rule.table("title")
-    texts = (title.text("en"), title.text("zh-CN"))
-    title.done()
-    return texts
 
 
 def _condition(table: Table) -> Condition:

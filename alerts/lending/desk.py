@@ -10,15 +10,16 @@ from typing import Any, NamedTuple
 
 from alerts.actions import Target, application_state
 from alerts.changes import Change, Draft, Facts
+from alerts.errors import PolicyError
 from alerts.lending.borrower import Borrower, customer_values
 from alerts.lending.facts import UNITS, all_hold
 from alerts.lending.measures import Measure, may_rise
-from alerts.lending.origination import Answer, Request, decide
+from alerts.lending.origination import Answer, Request, Rule, decide
 from alerts.lending.regulatory import facility_values
 from alerts.lending.settle import settle, watch
 from alerts.planned import PlannedAction
 from alerts.policy import Policy
-from alerts.records import REASONS_MAX, SEVERITIES, Reason
+from alerts.records import REASONS_MAX, SEVERITIES, Reason, Text
 from alerts.state import (
     APPLICATIONS_MAX,
     GRADES,
@@ -34,6 +35,39 @@ from alerts.texts import Texts
 from models.scorecard import CreditScore
 
 
+def lending_titles(policy: Policy, texts: Texts) -> dict[str, Text]:
+    """Words of every measure and rule of lending.
+
+    Raises
+    ------
+    PolicyError
+        When one has a title neither in the policy nor in the catalogues.
+    """
+    made: dict[str, Text] = {}
+    for place, measure in enumerate(policy.after_loan.measures):
+        made[measure.id] = _words(texts, "measures", measure, f"after_loan.measures[{place}]")
+    for place, rule in enumerate(policy.origination.rules):
+        made.setdefault(rule.id, _words(texts, "origination", rule, f"origination.rules[{place}]"))
+    return made
+
+
+def _words(texts: Texts, section: str, named: Measure | Rule, key: str) -> Text:
+    if named.title is None and not texts.has(section, named.id):
+        raise PolicyError(
+            f"{key}.title", "nothing", "a title for an id the catalogues do not know",
+            'add title = { en = "...", zh-CN = "..." }',
+        )  # fmt: skip
+    return Text(*named.title) if named.title else texts.both(section, named.id)
+
+
+def origination_text(policy: Policy, texts: Texts, code: str) -> Text:
+    """Words of a reason that `origination.decide` gave and the scorecard does not know."""
+    for rule in policy.origination.rules:
+        if rule.id == code and rule.title:
+            return Text(*rule.title)
+    return texts.both("origination", code)
+
+
 class _Hit(NamedTuple):
     measure: Measure
     target: Target
@@ -45,6 +79,7 @@ class LendingDesk:
 
     def __init__(self, policy: Policy, texts: Texts) -> None:
         self._policy, self._texts = policy, texts
+        self._titles = lending_titles(policy, texts)
 
     # --- applications ---------------------------------------------------------------------------------
 
@@ -96,7 +131,7 @@ class LendingDesk:
             if code in points:
                 made.append(Reason(code, float(points[code]), None, "points", self._texts.credit_reason(code, True)))
             else:
-                made.append(Reason(code, None, None, "rule", self._texts.both("origination", code)))
+                made.append(Reason(code, None, None, "rule", origination_text(self._policy, self._texts, code)))
         return made
 
     # --- after the loan ---------------------------------------------------------------------------------
@@ -169,7 +204,7 @@ class LendingDesk:
         if lead is not None:
             draft.alert(
                 lead.measure.severity,
-                self._texts.both("measures", lead.measure.id),
+                self._titles[lead.measure.id],
                 self._why(lead),
                 [hit.measure.id for hit in loud if hit is not lead],
                 pd_12m=risk.pd_12m,

@@ -41,6 +41,7 @@ class Measure(Struct, frozen=True):
     """All criteria hold: its actions, and an alert when `alert`, unless it did within `cool_down_ms`."""
 
     id: str
+    title: tuple[str, str] | None
     scope: str
     when: tuple[Criterion, ...]
     severity: Severity
@@ -107,6 +108,7 @@ def _measures(table: Table) -> tuple[Measure, ...]:
         scope = one.text("scope", ("customer", "facility"))
         measure = Measure(
             id=one.name("id"),
+            title=one.title(),
             scope=scope,
             when=criteria(one, ("customer", "facility") if scope == "facility" else ("customer",)),
             severity=cast(Severity, one.text("severity", SEVERITIES)),

@@ -49,6 +49,7 @@ class Rule(Struct, frozen=True):
     """All criteria hold: at least `outcome`, and `id` is the reason."""
 
     id: str
+    title: tuple[str, str] | None
     outcome: Outcome
     when: tuple[Criterion, ...]
 
@@ -179,6 +180,7 @@ def _rules(table: Table) -> tuple[Rule, ...]:
     for one in table.tables("rules", RULES_MAX):
         rule = Rule(
             one.name("id"),
+            one.title(),
             cast(Outcome, one.text("outcome", OUTCOMES[1:])),
             criteria(one, ("customer", "application")),
         )

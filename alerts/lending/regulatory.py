@@ -139,17 +139,22 @@ def reclassify(table: Regulatory, risk: RiskState, at_ms: int) -> None:
         return
     customer = standing_values(risk, at_ms)
     own: dict[str, int] = {}
+    asked: dict[str, int] = {}
     for name, loan in lending.loans.items():
         values = facility_values(table, loan, customer, at_ms, 0.0)
-        _stage(table, loan, _worst(table.stages, values, 1), at_ms)
+        asked[name] = _worst(table.stages, values, 1)
+        _stage(table, loan, asked[name], at_ms)
         values["stage"] = float(loan.stage)
         own[name] = _worst(table.five, values, 0)
     owed = sum(loan.exposure_minor for loan in lending.loans.values())
     bad = sum(loan.exposure_minor for name, loan in lending.loans.items() if own[name] >= SUBSTANDARD)
     share = bad / owed if owed else 0.0
-    for loan in lending.loans.values():
+    for name, loan in lending.loans.items():
         values = facility_values(table, loan, customer, at_ms, share)
-        _five(table, loan, _worst(table.five, values, 0), at_ms)
+        wanted = _worst(table.five, values, 0)
+        # Probations run side by side: what only the stage's probation still asks for does not hold back this clock.
+        values["stage"] = float(asked[name])
+        _five(table, loan, wanted, _worst(table.five, values, 0), at_ms)
 
 
 def _worst(lines: Sequence[ClassLine], values: Values, least: int) -> int:
@@ -174,9 +179,10 @@ def _stage(table: Regulatory, loan: Loan, wanted: int, at_ms: int) -> None:
         loan.stage_better_ms = -1
 
 
-def _five(table: Regulatory, loan: Loan, wanted: int, at_ms: int) -> None:
-    if wanted >= loan.five:
-        loan.five, loan.five_better_ms = wanted, -1
+def _five(table: Regulatory, loan: Loan, wanted: int, without_probation: int, at_ms: int) -> None:
+    loan.five = max(loan.five, wanted)
+    if without_probation >= loan.five:
+        loan.five_better_ms = -1
         return
     if loan.five_better_ms < 0:
         loan.five_better_ms = at_ms
@@ -184,7 +190,7 @@ def _five(table: Regulatory, loan: Loan, wanted: int, at_ms: int) -> None:
         performing = max(wanted, _SPECIAL_MENTION) if loan.five >= SUBSTANDARD else wanted
         loan.five = performing
         loan.five_better_ms += waits
-    if wanted == loan.five:
+    if without_probation == loan.five:
         loan.five_better_ms = -1
 
 
@@ -209,4 +215,5 @@ def next_review(table: Regulatory, lending: Lending, at_ms: int) -> int:
             times.append(loan.stage_better_ms + stage_probation(table, loan.stage))
         if loan.five_better_ms >= 0:
             times.append(loan.five_better_ms + five_probation(table, loan.five))
-    return min(times, default=-1)
+    # A clock that ran out while something else still holds the class back waits for that.
+    return min((due_ms for due_ms in times if due_ms > at_ms), default=-1)
