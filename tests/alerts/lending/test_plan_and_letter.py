@@ -78,10 +78,11 @@ def row() -> CreditRow:
 
 @pytest.fixture
 def risk() -> RiskState:
-    refused = Application("app-7", "personal_loan", "decline", START_MS, START_MS + 30 * DAY_MS, False, "CNY", 0, 0, 0, 0,
-                          0, ["fraud_recent", "utilisation_ratio", "amount_beyond_capacity"])  # fmt: skip
-    granted = Application("app-8", "card", "approve", START_MS, START_MS + 30 * DAY_MS, True, "CNY", 2_000_000, 0, 452,
-                          552, 100_000, [])  # fmt: skip
+    until_ms = START_MS + 30 * DAY_MS
+    reasons = ["fraud_recent", "utilisation_ratio", "amount_beyond_capacity"]
+    refused = Application("app-7", "personal_loan", "decline", START_MS, until_ms, False, "CNY", 0, 0, 0, 0, 0, reasons)
+    granted = Application("app-8", "card", "approve", START_MS, until_ms, True, "CNY", 2_000_000, 0, 452, 552, 100_000,
+                          [])  # fmt: skip
     lending = Lending(applications=[refused, granted], points={"base": 60_000, "tenure_days": 100}, watch_ms=START_MS,
                       watch_reason="grade_weak", tier="support")  # fmt: skip
     return RiskState(grade="B", pd_12m=0.06, lending=lending)
@@ -96,9 +97,11 @@ def written(policy, row, risk, lang="en", at_ms=START_MS):
 def test_the_letter_says_where_it_stands_why_what_helps_and_whom_to_ask(policy, row, risk):
     made, text = written(policy, row, risk)
     assert f"{made.points} points" in text
-    for words in ("Use of the credit limit", "Account overdrawn", "What would help", "Bring the account back above zero",
-                  "proposes not to grant", "we can offer it", "CNY 20,000.00 as a running limit", "4.52% and 5.52%",
-                  "Collateral worth CNY 1,000.00", "desk@bank.example", "never use sex", "a person looks at"):  # fmt: skip
+    for words in (
+        "Use of the credit limit", "Account overdrawn", "What would help", "Bring the account back above zero",
+        "proposes not to grant", "we can offer it", "CNY 20,000.00 as a running limit", "4.52% and 5.52%",
+        "Collateral worth CNY 1,000.00", "desk@bank.example", "never use sex", "a person looks at",
+    ):  # fmt: skip
         assert words in text, words
 
 

@@ -28,7 +28,7 @@ def refused(text: str) -> PolicyError:
         ("margin_high_bp = 300", "margin_high_bp = 149", "bands[1].margin_low_bp", "exchange"),
         ("collateral_share = 1.0\ncollateral_above_months = 3", "collateral_share = 0.2\ncollateral_above_months = 3",
          "bands[3].collateral_share", "better one"),
-        ('outcome = "refer"\nfast_track = false', 'outcome = "refer"\nfast_track = true', "bands[3].fast_track", "fast"),
+        ('"refer"\nfast_track = false', '"refer"\nfast_track = true', "bands[3].fast_track", "fast"),
         ('id = "legal_case"', 'id = "thin_file"', "rules[4].id", "rename"),
         ('id = "legal_case"', 'id = "court"', "rules[4].title", "zh-CN"),
         ('id = "help_early"', 'id = "helping"', "measures[4].title", "zh-CN"),
@@ -102,8 +102,8 @@ def test_a_rule_of_ones_own_brings_its_words(policy_text, on):
 def test_lines_of_keys(key, line):
     source = "\n".join(
         (
-            "a = 1", "[b]", "c = 2 # { no", "list = [", "  { x = 1 },", "  { x = 2, deep = [{ x = 3 }] },", "]", "[[t]]",
-            "k = 1", "[[t]]", "k = 2", "[t.s]", "k = 3",
+            "a = 1", "[b]", "c = 2 # { no", "list = [", "  { x = 1 },", "  { x = 2, deep = [{ x = 3 }] },", "]",
+            "[[t]]", "k = 1", "[[t]]", "k = 2", "[t.s]", "k = 3",
         )
     )  # fmt: skip
     expected = {"b.d": 2}.get(key, line)
