@@ -28,8 +28,9 @@ Score = Callable[[CreditView], CreditScore]
 BANDS = ("strong", "good", "fair", "weak", "poor")
 LETTER_LINES = (
     "subject", "opening", "standing", "no_score", *(f"band_{band}" for band in BANDS), "band_default", "reasons_worse",
-    "reasons_better", "moved", "plan", "no_plan", "application", "outcome_approve", "outcome_refer", "outcome_decline",
-    "terms", "terms_open", "collateral", "because", "not_used", "human", "appeal",
+    "reasons_better", "moved", "moved_own", "moved_environment", "moved_model", "plan", "no_plan", "application",
+    "outcome_approve", "outcome_refer", "outcome_decline", "terms", "terms_open", "collateral", "because", "not_used",
+    "human", "appeal",
 )  # fmt: skip
 
 
@@ -92,9 +93,9 @@ def letter(
         known = risk.lending.points if risk.lending else {}
         change = score_change(known, hundredths(found.contributions)) if known else None
         if change and change.points_to != change.points_from:
-            parts = {"points": change.points_to - change.points_from, "own": change.own,
-                     "environment": change.environment, "model": change.model}  # fmt: skip
-            say("moved", **{name: f"{value:+d}" for name, value in parts.items()})
+            parts = {"own": change.own, "environment": change.environment, "model": change.model}
+            items = [_line(texts, f"moved_{name}", points=f"{part:+d}") for name, part in parts.items() if part]
+            say("moved", items, points=f"{change.points_to - change.points_from:+d}")
         plan = improvement_plan(seen, lambda at: score(at).pd_12m)
         if plan is not None:
             say("plan", [step.text for step in steps_in_words(texts, plan)])
