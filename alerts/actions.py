@@ -7,14 +7,27 @@ from typing import Any, NamedTuple, cast
 from alerts.planned import PlannedAction
 from alerts.records import (
     ActionState,
+    ApplicationState,
     CardLevel,
     ChangedPath,
     FacilityClass,
     LevelState,
     PresentState,
     Scope,
+    WatchListed,
 )
-from alerts.state import ACCOUNT, ACTIONS_MAX, DPD_CLASSES, LEVELS, ActiveAction, RiskState, ScopeType
+from alerts.state import (
+    ACCOUNT,
+    ACTIONS_MAX,
+    DPD_CLASSES,
+    FIVE_CLASSES,
+    LEVELS,
+    ActiveAction,
+    Application,
+    Lending,
+    RiskState,
+    ScopeType,
+)
 
 FRAUD_ACTIONS = ("monitor", "step_up_verification", "call_customer", "freeze_card", "decline_transaction")
 # They go on after the card system or the call centre has applied them; the others are then done.
@@ -22,11 +35,12 @@ LASTING_ACTIONS = ("monitor", "step_up_verification", "freeze_card", "decline_tr
 
 
 class Target(NamedTuple):
-    """What an event is about: at most one card or one facility of a customer."""
+    """What an event is about: at most one card, one facility or one application of a customer."""
 
     customer_id: str
     card_id: str = ACCOUNT
     facility_id: str = ""
+    application_id: str = ""
 
     def scope(self, wanted: ScopeType) -> tuple[ScopeType, str]:
         """The wanted scope if the event has one, else the customer: never a scope without an id."""
@@ -34,6 +48,8 @@ class Target(NamedTuple):
             return "card", self.card_id
         if wanted == "facility" and self.facility_id:
             return "facility", self.facility_id
+        if wanted == "application" and self.application_id:
+            return "application", self.application_id
         return "customer", self.customer_id
 
 
@@ -129,7 +145,7 @@ def present(risk: RiskState) -> PresentState:
         ],
         grade=cast(Any, risk.grade or None),
         pd_12m=risk.pd_12m,
-        facilities=[FacilityClass(name, cast(Any, DPD_CLASSES[dpd])) for name, dpd in risk.facilities.items()],
+        facilities=_facilities(risk, risk.lending),
         actions=[
             ActionState(
                 cast(Any, a.action), a.mode, Scope(a.scope_type, a.scope_id), a.since_ms, a.expires_ms, a.reason,
@@ -137,6 +153,36 @@ def present(risk: RiskState) -> PresentState:
             )
             for a in risk.actions
         ],
+        watch_list=_watch_list(risk.lending),
+        service_tier=(risk.lending.tier or None) if risk.lending else None,
+        applications=[application_state(one) for one in risk.lending.applications] if risk.lending else [],
+    )  # fmt: skip
+
+
+def _facilities(risk: RiskState, lending: Lending | None) -> list[FacilityClass]:
+    names = list(risk.facilities)
+    loans = lending.loans if lending else {}
+    for name, loan in loans.items():
+        if (loan.stage > 1 or loan.five) and name not in risk.facilities:
+            names.append(name)
+    made: list[FacilityClass] = []
+    for name in names:
+        held = loans.get(name)
+        stage, five = (held.stage, held.five) if held else (1, 0)
+        dpd = DPD_CLASSES[risk.facilities.get(name, 0)]
+        made.append(FacilityClass(name, cast(Any, dpd), cast(Any, stage), cast(Any, FIVE_CLASSES[five])))
+    return made
+
+
+def _watch_list(lending: Lending | None) -> WatchListed | None:
+    return WatchListed(lending.watch_ms, lending.watch_reason) if lending and lending.watch_ms >= 0 else None
+
+
+def application_state(one: Application) -> ApplicationState:
+    """An answered application as records carry it."""
+    return ApplicationState(
+        one.application_id, one.product, cast(Any, one.decision), one.fast_track, one.limit_minor, one.currency,
+        one.term_months, one.rate_low_bp, one.rate_high_bp, one.collateral_minor, one.reasons, one.expires_ms,
     )  # fmt: skip
 
 
@@ -156,12 +202,25 @@ def flat(state: PresentState) -> dict[str, str | int | float]:
     if state.pd_12m is not None:
         values["pd_12m"] = state.pd_12m
     for facility in state.facilities:
-        values[f"facilities/{_part(facility.facility_id)}/dpd_class"] = facility.dpd_class
+        path = f"facilities/{_part(facility.facility_id)}"
+        if facility.dpd_class != "current":
+            values[path + "/dpd_class"] = facility.dpd_class
+        if facility.stage != 1:
+            values[path + "/stage"] = facility.stage
+        if facility.five_class != "normal":
+            values[path + "/five_class"] = facility.five_class
     for a in state.actions:
         path = f"actions/{a.action}/{a.scope.type}/{_part(a.scope.id)}"
         values[path + "/mode"] = a.mode
         if a.expires_ms is not None:
             values[path + "/expires_ms"] = a.expires_ms
+    if state.watch_list is not None:
+        values["watch_list/since_ms"] = state.watch_list.since_ms
+        values["watch_list/reason"] = state.watch_list.reason
+    if state.service_tier is not None:
+        values["service_tier"] = state.service_tier
+    for one in state.applications:
+        values[f"applications/{_part(one.application_id)}/decision"] = one.decision
     return values
 
 

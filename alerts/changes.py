@@ -9,6 +9,8 @@ from typing import Any, Literal, cast
 from msgspec import UNSET, Struct
 
 from alerts.actions import Target, apply, difference, present
+from alerts.lending.measures import ADVERSE
+from alerts.lending.settle import settle
 from alerts.planned import PlannedAction
 from alerts.policy import Policy
 from alerts.records import (
@@ -19,6 +21,7 @@ from alerts.records import (
     RecommendedAction,
     RiskChange,
     Scope,
+    ScoreChange,
     Severity,
     Text,
     mask,
@@ -28,7 +31,10 @@ from alerts.texts import Texts
 
 _DAY_MS = 86_400_000
 
-CauseKind = Literal["transaction", "credit", "signal", "outcome", "action_result", "facility", "expiry"]
+CauseKind = Literal[
+    "transaction", "credit", "signal", "outcome", "action_result", "facility", "expiry", "application", "lending",
+    "review", "social",
+]  # fmt: skip
 
 
 class Facts(Struct, frozen=True, gc=False):
@@ -105,6 +111,12 @@ class Draft:
         self._alert_id = ""
         self._propensity: float | None = None
         self._control = False
+        # How the credit points moved, where they did; the desk sets it.
+        self.score_change: ScoreChange | None = None
+
+    def aim(self, target: Target) -> None:
+        """What is granted from now on is about this card, facility or application."""
+        self._target = target
 
     def lead(self, rule: str, scope: ScopeType) -> None:
         """The change will alert under this rule: what is granted from now on carries the alert's id."""
@@ -133,6 +145,7 @@ class Draft:
                     action, plan.mode, shown, once,
                     self._at_ms + plan.lasts_ms if plan.lasts_ms else None,
                     self._texts.both("actions", plan.action),
+                    self._policy.after_loan.adverse_to if plan.action in ADVERSE else UNSET,
                 )
             )  # fmt: skip
 
@@ -169,6 +182,7 @@ class Draft:
                 actions=list(self._recommended),
                 model_version=facts.model_version,
                 policy_version=self._policy.version,
+                score_change=UNSET if self.score_change is None else self.score_change,
                 **more,
             )
         )
@@ -185,6 +199,8 @@ class Draft:
     def finish(self, reason: str) -> Change | None:
         """The change with its risk change, or None when nothing moved and nobody is alerted."""
         risk, facts = self._risk, self._facts
+        if risk.lending is not None:
+            settle(self._policy, risk, self._at_ms)
         state = present(risk)
         changed = difference(self._before, state, reason)
         if not changed:
@@ -201,6 +217,7 @@ class Draft:
                 changed=changed,
                 once=self._once,
                 alert_ids=[alert.alert_id for alert in self._alerts],
+                score_change=UNSET if self.score_change is None else self.score_change,
                 model_version=facts.model_version,
                 policy_version=self._policy.version,
             ),

@@ -8,13 +8,20 @@ from typing import Any
 from alerts.actions import Target
 from alerts.changes import CauseKind, Change, Draft, Facts
 from alerts.errors import AssessmentError
-from alerts.explanation import credit_reasons
+from alerts.explanation import change_reasons, credit_reasons
+from alerts.lending.borrower import Borrower
+from alerts.lending.measures import UPWARD, may_rise
+from alerts.lending.plan import improvement_plan, steps_in_words
+from alerts.lending.settle import watch
+from alerts.planned import PlannedAction
 from alerts.policy import Move, Policy
 from alerts.records import REASONS_MAX, Reason
+from alerts.score_change import hundredths, score_change
 from alerts.state import (
     FACILITIES_MAX,
     GRADES,
     SIGNALS,
+    Lending,
     RiskState,
     is_cooling,
     start_cooling,
@@ -22,6 +29,7 @@ from alerts.state import (
 from alerts.texts import Texts
 from models.grades import DEFAULT_GRADE, grade_of
 from models.scorecard import CreditScore
+from models.scorecard import score as expert_score
 
 # Their actions are credit actions, which the release of a card does not touch.
 REASONS = ("grade_down", "grade_up", "default", "early_warning", *SIGNALS)
@@ -50,8 +58,13 @@ class CreditDesk:
     def _draft(self, risk: RiskState, facts: Facts, target: Target, cause: CauseKind, *when: Any) -> Draft:
         return Draft(self._policy, self._texts, risk, facts, target, cause, *when)
 
-    def grade(self, risk: RiskState, facts: Facts, score: CreditScore, grade: str) -> Change | None:
-        """A new credit score: down at once, up (and out of default) after confirmation."""
+    def grade(
+        self, risk: RiskState, facts: Facts, score: CreditScore, grade: str, borrower: Borrower | None = None
+    ) -> Change | None:
+        """A new credit score: down at once, up (and out of default) after confirmation.
+
+        `borrower` opens the way to what favours the customer and to a plan; without one there is neither.
+        """
         if grade not in GRADES or not 0 <= score.pd_12m <= 1:
             raise AssessmentError(
                 f"credit: expected a grade of {', '.join(GRADES)} and a PD from 0 to 1, found {grade!r} and "
@@ -68,6 +81,7 @@ class CreditDesk:
         draft = self._draft(risk, facts, Target(facts.customer_id), "credit")
         before = risk.grade
         risk.pd_12m = pd_12m
+        told = self._tell(draft, risk, score)
         if move is None:
             risk.grade = risk.grade or grade
             return draft.finish(reason or "pd_moved")
@@ -82,9 +96,20 @@ class CreditDesk:
         risk.actions = [a for a in risk.actions if a.reason != ended]
         risk.grade = grade if reason == "grade_down" else risk.candidate
         risk.candidate, risk.candidate_count, risk.candidate_since_ms = "", 0, 0
-        reasons = credit_reasons(self._texts, score.contributions, reason == "grade_down")
-        self._announce(draft, risk, move, reason, before, facts.event_time_ms, reasons)
+        worse = reason == "grade_down"
+        reasons = change_reasons(self._texts, draft.score_change, worse) if told else []
+        reasons = reasons or credit_reasons(self._texts, score.contributions, worse)
+        self._announce(draft, risk, move, reason, before, facts.event_time_ms, reasons, borrower)
         return draft.finish(reason)
+
+    def _tell(self, draft: Draft, risk: RiskState, score: CreditScore) -> bool:
+        """Take the score as told from now on; whether there was one before to take the change apart from."""
+        points = hundredths(score.contributions)
+        lending = risk.lending = risk.lending or Lending()
+        known, lending.points = lending.points, points
+        if known:
+            draft.score_change = score_change(known, points)
+        return bool(known)
 
     def _step(self, risk: RiskState, grade: str, at_ms: int) -> tuple[str, Move | None]:
         if not risk.grade:
@@ -109,16 +134,30 @@ class CreditDesk:
             return True
         return abs(pd_12m - risk.pd_12m) >= self._policy.credit.pd_change_ratio * max(risk.pd_12m, 1e-9)
 
+    def _granted(
+        self, risk: RiskState, actions: Sequence[PlannedAction], borrower: Borrower | None
+    ) -> tuple[PlannedAction, ...]:
+        """What of the planned actions may be granted: nothing favours a customer before its time."""
+        rising = may_rise(self._policy.after_loan.upward, risk, borrower)
+        return tuple(plan for plan in actions if rising or plan.action not in UPWARD)
+
     def _announce(
-        self, draft: Draft, risk: RiskState, move: Move, rule: str, before: str, at_ms: int, reasons: list[Reason]
-    ) -> None:
+        self, draft: Draft, risk: RiskState, move: Move, rule: str, before: str, at_ms: int, reasons: list[Reason],
+        borrower: Borrower | None = None,
+    ) -> None:  # fmt: skip
         cooling = is_cooling(risk, rule, "", at_ms, move.cool_down_ms)
         if not cooling:
             draft.lead(rule, "customer")
-        draft.grant(move.actions, rule)
+        actions = self._granted(risk, move.actions, borrower)
+        draft.grant(actions, rule)
         if cooling:
             return
         start_cooling(risk, rule, "", at_ms)
+        more: dict[str, Any] = {}
+        if borrower is not None and any(plan.action == "improvement_plan" for plan in actions):
+            plan = improvement_plan(borrower.view, lambda view: expert_score(view).pd_12m)
+            if plan is not None:
+                more["plan"] = steps_in_words(self._texts, plan)
         draft.alert(
             move.severity,
             self._texts.grade_title(rule, before, risk.grade),
@@ -127,6 +166,7 @@ class CreditDesk:
             grade_to=risk.grade,
             pd_12m=risk.pd_12m,
             grade=risk.grade,
+            **more,
         )
 
     def signal(
@@ -148,6 +188,8 @@ class CreditDesk:
         draft = self._draft(risk, facts, target, "signal", f"timer:{kind}:{ref}:{due_ms}", due_ms)
         if arrears:
             _set_class(risk, ref, max(arrears, risk.facilities.get(ref, 0)))
+        if kind in self._policy.after_loan.watch_signals:
+            watch(risk, kind, due_ms)
         before = risk.grade
         fell = self._sink(risk, score, spec.marks_default)
         # A fallen grade is never hushed by the cool-down of an earlier signal.
@@ -241,7 +283,9 @@ def _set_class(risk: RiskState, facility_id: str, number: int) -> None:
     facilities = risk.facilities
     if number == 0:
         facilities.pop(facility_id, None)
-        risk.actions = [a for a in risk.actions if (a.scope_type, a.scope_id) != ("facility", facility_id)]
+        # What a measure after the loan asked for has reasons of its own.
+        scope = ("facility", facility_id)
+        risk.actions = [a for a in risk.actions if (a.scope_type, a.scope_id) != scope or a.reason not in SIGNALS]
         return
     if facility_id not in facilities and len(facilities) >= FACILITIES_MAX:
         mildest = min(facilities, key=facilities.__getitem__)

@@ -20,11 +20,18 @@ class PolicyError(RiskshiftError):
         Where, as a dotted path (`fraud.levels.high.enter`), or the line for what is not TOML.
     found, expected, advice
         Parts of the message: what is there, what should be, what to do.
+    line
+        Line of the file, where it is known.
     """
 
-    def __init__(self, key: str, found: str, expected: str, advice: str) -> None:
-        super().__init__(f"policy: {key}: expected {expected}, found {found}: {advice}")
-        self.key, self.found, self.expected, self.advice = key, found, expected, advice
+    def __init__(self, key: str, found: str, expected: str, advice: str, line: int | None = None) -> None:
+        where = f"{key} (line {line})" if line else key
+        super().__init__(f"policy: {where}: expected {expected}, found {found}: {advice}")
+        self.key, self.found, self.expected, self.advice, self.line = key, found, expected, advice, line
+
+    def at(self, line: int | None) -> PolicyError:
+        """The same error, with its line."""
+        return PolicyError(self.key, self.found, self.expected, self.advice, line)
 
 
 class TextError(RiskshiftError):

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Sequence
 
 from alerts.policy import Rule
-from alerts.records import REASONS_MAX, Reason, Text
+from alerts.records import REASONS_MAX, Reason, ScoreChange, Text
 from alerts.texts import Texts
 from features.catalogue import CATALOGUE, INDEX
 from features.hot import RATIO_UNKNOWN
@@ -126,6 +126,20 @@ def credit_reasons(texts: Texts, contributions: Sequence[tuple[str, float]], wor
         (code, points)
         for code, points in contributions
         if (points < 0 if worse else points > 0) and texts.has("credit", code)
+    ]
+    moved.sort(key=lambda item: (-abs(item[1]), item[0]))
+    return [
+        Reason(code, float(points), None, "points", texts.credit_reason(code, worse))
+        for code, points in moved[:REASONS_MAX]
+    ]
+
+
+def change_reasons(texts: Texts, change: ScoreChange | None, worse: bool) -> list[Reason]:
+    """What moved the score the way the grade went, the largest parts first; none where nothing of it has words."""
+    moved = [
+        (code, points)
+        for code, points in (change.parts if change else ())
+        if (points < 0 if worse else points > 0) and code != "base" and texts.has("credit", code)
     ]
     moved.sort(key=lambda item: (-abs(item[1]), item[0]))
     return [

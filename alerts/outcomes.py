@@ -21,6 +21,7 @@ class OutcomeDesk:
 
     def __init__(self, policy: Policy, texts: Texts) -> None:
         self.policy, self.texts = policy, texts
+        self._credit_reasons = (*CREDIT_REASONS, "social_signal", *(m.id for m in policy.after_loan.measures))
 
     def outcome(self, risk: RiskState, facts: Facts, outcome_type: str, card_id: str | None) -> Change | None:
         """A fraud outcome; one the policy says nothing about changes nothing."""
@@ -70,7 +71,7 @@ class OutcomeDesk:
         if ask and any(a.action == "freeze_card" and (a.scope_type, a.scope_id) == scope for a in risk.actions):
             draft.once(_RELEASE)
         risk.cards.pop(key, None)
-        end_fraud(risk, target, CREDIT_REASONS)
+        end_fraud(risk, target, self._credit_reasons)
         return draft.finish(reason)
 
     def _verdict(

@@ -16,7 +16,19 @@ import msgspec
 from msgspec import Struct
 
 from alerts.errors import PolicyError
+from alerts.lending.measures import AfterLoan, parse_after_loan
+from alerts.lending.origination import Origination, parse_origination
+from alerts.lending.regulatory import Regulatory, parse_regulatory
+from alerts.lending.segments import (
+    Campaigns,
+    Fairness,
+    Tier,
+    parse_campaigns,
+    parse_fairness,
+    parse_segments,
+)
 from alerts.levels import Thresholds
+from alerts.places import line_of
 from alerts.planned import PlannedAction, planned_actions
 from alerts.records import SEVERITIES, Severity
 from alerts.state import LEVELS, SIGNALS
@@ -118,6 +130,12 @@ class Policy(Struct, frozen=True):
     credit: Credit
     signals: dict[str, Signal]
     outcomes: dict[str, Verdict]
+    origination: Origination
+    after_loan: AfterLoan
+    regulatory: Regulatory
+    tiers: tuple[Tier, ...]
+    campaigns: Campaigns
+    fairness: Fairness
     # Share of customers' days on which what would be declined is let pass, so that its truth becomes known.
     control_share: float = 0.0
     # Absent: nobody is put on the watch list.
@@ -145,17 +163,24 @@ def parse_policy(source: bytes | str) -> Policy:
     Raises
     ------
     PolicyError
-        With the key (or line and column), what was found, what was expected and what to do.
+        With the key and its line, what was found, what was expected and what to do.
     """
     try:
-        document = tomllib.loads(source.decode() if isinstance(source, bytes) else source)
+        text = source.decode() if isinstance(source, bytes) else source
+        document = tomllib.loads(text)
     except UnicodeDecodeError as error:
         raise PolicyError("file", f"byte {error.start} is not UTF-8", "UTF-8 text", "save it as UTF-8") from None
     except tomllib.TOMLDecodeError as error:
         place = re.search(r"\(at (.*)\)$", str(error))
         where = place[1] if place else "file"
         raise PolicyError(where, str(error), "TOML", "correct the line") from None
-    top = Table(document, "")
+    try:
+        return _policy(Table(document, ""))
+    except PolicyError as error:
+        raise error.at(line_of(text, error.key)) from None
+
+
+def _policy(top: Table) -> Policy:
     version = top.text("version")
     if len(version) > 64:
         raise top.refuse("version", version, "at most 64 characters", "shorten it")
@@ -169,6 +194,12 @@ def parse_policy(source: bytes | str) -> Policy:
         credit=_credit(top.table("credit")),
         signals=_signals(top.table("signals")),
         outcomes=_outcomes(top.table("outcomes")),
+        origination=parse_origination(top.table("origination")),
+        after_loan=parse_after_loan(top.table("after_loan")),
+        regulatory=parse_regulatory(top.table("regulatory")),
+        tiers=parse_segments(top.table("segments")),
+        campaigns=parse_campaigns(top.table("campaigns")),
+        fairness=parse_fairness(top.table("fairness")),
         control_share=fraud.number("control_group", 0, 0.2) if fraud.has("control_group") else 0.0,
         warnings=warning_policy(top.table("warnings")) if top.has("warnings") else None,
     )
@@ -220,7 +251,7 @@ def _rules(fraud: Table) -> tuple[Rule, ...]:
     for one in fraud.tables("rules", RULES_MAX):
         rule = Rule(
             id=one.name("id"),
-            title=_title(one),
+            title=one.title(),
             when=tuple(_condition(c) for c in one.tables("when", CONDITIONS_MAX)),
             severity=_severity(one),
             level=one.text("level", LEVELS),
@@ -234,16 +265,6 @@ def _rules(fraud: Table) -> tuple[Rule, ...]:
             raise one.refuse("id", rule.id, "an id of its own", "rename the rule; its id is part of every alert id")
         rules.append(rule)
     return tuple(rules)
-
-
-def _title(rule: Table) -> tuple[str, str] | None:
-    # Optional: the rules of the house have theirs in the text catalogues, others bring both languages along.
-    if not rule.has("title"):
-        return None
-    title = rule.table("title")
-    texts = (title.text("en"), title.text("zh-CN"))
-    title.done()
-    return texts
 
 
 def _condition(table: Table) -> Condition:

@@ -13,11 +13,13 @@ from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from alerts.state import Mode, ScopeType
 
+REASONS_MAX = 4
 Severity = Literal["info", "low", "medium", "high", "critical"]
 SEVERITIES: tuple[Severity, ...] = ("info", "low", "medium", "high", "critical")
 FraudLevel = Literal["normal", "watch", "elevated", "high"]
 Grade = Literal["AAA", "AA", "A", "BBB", "BB", "B", "CCC", "CC", "C", "D"]
-DpdClass = Literal["dpd_1", "dpd_30", "dpd_60", "dpd_90"]
+DpdClass = Literal["current", "dpd_1", "dpd_30", "dpd_60", "dpd_90"]
+FiveClass = Literal["normal", "special_mention", "substandard", "doubtful", "loss"]
 Action = Literal[
     "monitor", "step_up_verification", "call_customer", "freeze_card", "release_card", "decline_transaction",
     "limit_decrease", "reprice", "require_collateral", "early_recall_review", "limit_increase", "offer",
@@ -27,7 +29,6 @@ Action = Literal[
 Disposition = Literal["decision", "duplicate", "late", "control", "derived"]
 AlertId = Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]
 Probability = Annotated[float, Meta(ge=0, le=1)]
-REASONS_MAX = 4
 
 _D = "__connect.errors."
 # Kafka Connect's own convention, so that existing dead-letter tooling reads ours; the value is the untouched input.
@@ -67,7 +68,10 @@ class Reason(Struct, frozen=True):
 
 
 class RecommendedAction(Struct, frozen=True):
-    """What to do. `once`: done and over; otherwise in force until `expires_ms` (null: until released)."""
+    """What to do. `once`: done and over; otherwise in force until `expires_ms` (null: until released).
+
+    `to` names the human an adverse credit action is advice to.
+    """
 
     action: Action
     mode: Mode
@@ -75,6 +79,51 @@ class RecommendedAction(Struct, frozen=True):
     once: bool
     expires_ms: int | None
     text: Text
+    to: str | UnsetType = UNSET
+
+
+class ScoreChange(Struct, frozen=True):
+    """From one whole number of points to another: own + environment + model, and by code; all add up exactly."""
+
+    points_from: int = field(name="from")
+    points_to: int = field(name="to")
+    own: int
+    environment: int
+    model: int
+    parts: list[tuple[str, int]]
+
+
+class PlanStep(Struct, frozen=True):
+    """One thing the customer can change: the figure, where it is, where it should be."""
+
+    code: str
+    value: float
+    target: float
+    text: Text
+
+
+class ApplicationState(Struct, frozen=True):
+    """The answer to an application while it is valid: advice with terms; minor units, rates in basis points."""
+
+    application_id: str
+    product: str
+    decision: Literal["approve", "refer", "decline"]
+    fast_track: bool
+    limit_minor: int
+    currency: str
+    term_months: int
+    rate_low_bp: int
+    rate_high_bp: int
+    collateral_minor: int
+    reasons: Annotated[list[str], Meta(max_length=REASONS_MAX)]
+    expires_ms: int
+
+
+class WatchListed(Struct, frozen=True):
+    """On the watch list: since when, and what put the customer there."""
+
+    since_ms: int
+    reason: str
 
 
 class Alert(Struct, kw_only=True, frozen=True):
@@ -105,6 +154,9 @@ class Alert(Struct, kw_only=True, frozen=True):
     card: str | UnsetType = UNSET
     warning_probability: Probability | UnsetType = UNSET
     parent_alert_id: AlertId | UnsetType = UNSET
+    score_change: ScoreChange | UnsetType = UNSET
+    application: ApplicationState | UnsetType = UNSET
+    plan: list[PlanStep] | UnsetType = UNSET
     model_version: int
     policy_version: str
 
@@ -125,10 +177,12 @@ class CardLevel(Struct, frozen=True):
 
 
 class FacilityClass(Struct, frozen=True):
-    """Days-past-due class of one facility; a facility that is not listed is current."""
+    """Classes of one facility; one that is not listed is current, in stage 1 and normal."""
 
     facility_id: str
     dpd_class: DpdClass
+    stage: Literal[1, 2, 3] = 1
+    five_class: FiveClass = "normal"
 
 
 class ActionState(Struct, frozen=True):
@@ -153,6 +207,9 @@ class PresentState(Struct, frozen=True):
     pd_12m: Probability | None
     facilities: list[FacilityClass]
     actions: list[ActionState]
+    watch_list: WatchListed | None = None
+    service_tier: str | None = None
+    applications: list[ApplicationState] = []
 
 
 class ChangedPath(Struct, frozen=True):
@@ -175,7 +232,10 @@ class OnceAction(Struct, frozen=True):
 class Cause(Struct, frozen=True):
     """The event (or `timer:kind:ref:due_ms`) that moved the state."""
 
-    kind: Literal["transaction", "credit", "signal", "outcome", "action_result", "facility", "expiry"]
+    kind: Literal[
+        "transaction", "credit", "signal", "outcome", "action_result", "facility", "expiry", "application", "lending",
+        "review", "social",
+    ]  # fmt: skip
     event_id: str
 
 
@@ -191,6 +251,7 @@ class RiskChange(Struct, kw_only=True, frozen=True):
     changed: Annotated[list[ChangedPath], Meta(min_length=1)]
     once: list[OnceAction]
     alert_ids: list[AlertId]
+    score_change: ScoreChange | UnsetType = UNSET
     model_version: int
     policy_version: str
 
@@ -242,6 +303,10 @@ class Decision(Struct, kw_only=True, omit_defaults=True, gc=False):
     watch: bool | UnsetType = UNSET
     district: str | UnsetType = UNSET
     employer: str | UnsetType = UNSET
+    campaign_id: str | UnsetType = UNSET
+    product: str | UnsetType = UNSET
+    holdout: bool | UnsetType = UNSET
+    application: ApplicationState | UnsetType = UNSET
 
 
 _encoder = msgspec.json.Encoder()

@@ -12,11 +12,14 @@ from collections.abc import Sequence
 
 from alerts.actions import Target
 from alerts.cards import card_key, remember, stand
-from alerts.changes import Change, Draft, Facts
+from alerts.changes import CauseKind, Change, Draft, Facts
 from alerts.conditions import CompiledRule, compile_rules, quick_checks
 from alerts.credit import CreditDesk
 from alerts.errors import PolicyError
 from alerts.explanation import fraud_reasons
+from alerts.lending.borrower import Borrower
+from alerts.lending.desk import LendingDesk
+from alerts.lending.origination import Request
 from alerts.levels import Standing, reached, step
 from alerts.outcomes import OutcomeDesk
 from alerts.planned import PlannedAction
@@ -51,6 +54,7 @@ class Assessor:
         self.texts = texts or load()
         self._credit = CreditDesk(policy, self.texts)
         self._outcomes = OutcomeDesk(policy, self.texts)
+        self._lending = LendingDesk(policy, self.texts)
         self._thresholds = policy.thresholds
         self._enter = self._thresholds.enter[1]
         self._quick = quick_checks(compile_rules(policy))
@@ -227,8 +231,9 @@ class Assessor:
     # --- credit ---------------------------------------------------------------------------------------
 
     def credit(
-        self, risk: RiskState, facts: Facts, score: CreditScore, *, days_past_due: int = 0, defaulted: bool = False
-    ) -> Change | None:
+        self, risk: RiskState, facts: Facts, score: CreditScore, *, days_past_due: int = 0, defaulted: bool = False,
+        borrower: Borrower | None = None,
+    ) -> Change | None:  # fmt: skip
         """Assess a credit score: a worse grade counts at once, a better one (out of default too) when confirmed.
 
         Parameters
@@ -237,9 +242,27 @@ class Assessor:
             From `models.scorecard.score`; the reasons are read only for an alert.
         days_past_due, defaulted
             Of the same view: from 90 days past due, or while an outcome says so, the grade is D.
+        borrower
+            The customer at this moment: without it nothing that favours them is given, and no plan is made.
         """
         grade = DEFAULT_GRADE if defaulted else state_grade(score.pd_12m, days_past_due)
-        return self._credit.grade(risk, facts, score, grade)
+        return self._credit.grade(risk, facts, score, grade, borrower)
+
+    def application(
+        self, risk: RiskState, facts: Facts, request: Request, borrower: Borrower, score: CreditScore
+    ) -> Change | None:
+        """Answer an application: advice in the risk change, and an alert where a human must act."""
+        return self._lending.application(risk, facts, request, borrower, score)
+
+    def review(
+        self, risk: RiskState, facts: Facts, borrower: Borrower, score: CreditScore, *, hushed: bool = False
+    ) -> Change | None:
+        """Take in what a credit event changed after the loan was made; `hushed` when the event alerts already."""
+        return self._lending.review(risk, facts, borrower, score, hushed=hushed)
+
+    def social(self, risk: RiskState, facts: Facts, value: float) -> Change | None:
+        """A social signal, -1 to 1: nothing unless the policy switches it on."""
+        return self._lending.social(risk, facts, value)
 
     def signal(
         self,
@@ -265,11 +288,11 @@ class Assessor:
     # --- time -----------------------------------------------------------------------------------------
 
     def next_due(self, risk: RiskState) -> int | None:
-        """Earliest expiry of an active action, or None."""
+        """Earliest expiry of an active action or review of lending, or None."""
         return next_due(risk)
 
     def expire(self, risk: RiskState, at_ms: int, facts: Facts) -> Change | None:
-        """Let the earliest expiry at or before `at_ms` happen, as of its own time; call again until None.
+        """Let the earliest expiry or review at or before `at_ms` happen, as of its own time; call again until None.
 
         When the last timed action of a card's level ends and nothing suspicious came for the calm time, the
         level ends with it; otherwise the next suspicious event is a new shift.
@@ -277,9 +300,12 @@ class Assessor:
         due_ms = next_due(risk)
         if due_ms is None or due_ms > at_ms:
             return None
-        event_id = f"timer:action_expired:{facts.customer_id}:{due_ms}"
-        draft = Draft(self.policy, self.texts, risk, facts, Target(facts.customer_id), "expiry", event_id, due_ms)
         leaving = [a for a in risk.actions if a.expires_ms == due_ms]
+        # A review is lending's: days past due that a table names, the end of a probation or of the watch list.
+        what = "action_expired" if leaving else "review"
+        event_id = f"timer:{what}:{facts.customer_id}:{due_ms}"
+        cause: CauseKind = "expiry" if leaving else "review"
+        draft = Draft(self.policy, self.texts, risk, facts, Target(facts.customer_id), cause, event_id, due_ms)
         risk.actions = [a for a in risk.actions if a.expires_ms != due_ms]
         for gone in leaving:
             key = gone.scope_id if gone.scope_type == "card" else ACCOUNT
@@ -293,4 +319,4 @@ class Assessor:
                 del risk.cards[key]
             else:
                 card.lapsed = True
-        return draft.finish("expired")
+        return draft.finish("expired" if leaving else "review")

@@ -114,6 +114,15 @@ class Table:
             raise self.refuse(name, value, f"a list of at most {most} tables", "correct it")
         return [Table(item, f"{self.key(name)}[{place}]") for place, item in enumerate(value)]
 
+    def title(self) -> tuple[str, str] | None:
+        """The optional `title`: what the house names has its words in the catalogues, others bring both languages."""
+        if not self.has("title"):
+            return None
+        title = self.table("title")
+        texts = (title.text("en"), title.text("zh-CN"))
+        title.done()
+        return texts
+
     def done(self) -> None:
         """Refuse what was not asked for: a typo must not become a default."""
         for name, value in self._left.items():

@@ -18,7 +18,8 @@ from alerts.records import Text
 
 LANGUAGES = ("en", "zh-CN")
 SECTIONS = ("reasons", "usual", "credit", "rules", "levels", "grades", "signals", "signal_reasons", "outcomes",
-            "actions", "facilities", "models", "warnings", "units", "currencies")  # fmt: skip
+             "actions", "facilities", "models", "warnings", "facts", "origination", "measures", "watch", "plan", "stages",
+             "five_classes", "tiers", "letter", "units", "currencies")  # fmt: skip
 PLACEHOLDERS = (
     "money",
     "count",
@@ -32,6 +33,16 @@ PLACEHOLDERS = (
     "to",
     "code",
     "level",
+    "grade",
+    "points",
+    "band",
+    "months",
+    "low",
+    "high",
+    "product",
+    "outcome",
+    "contact",
+    "date",
 )
 _FOLDER = Path(__file__).resolve().parent
 # ISO 4217 minor units that are not two.

@@ -21,6 +21,7 @@ from typing import Any, Protocol
 import numpy as np
 from msgspec import UNSET, Struct
 
+from alerts.lending.borrower import Borrower
 from alerts.shift import Assessor, Change, Facts
 from alerts.state import next_due as risk_next_due
 from alerts.warnings import WarningDesk
@@ -43,6 +44,7 @@ from features.events import (
 )
 from models.compiled import FraudScores
 from models.snapshot import LoadedSnapshot
+from streams import lending
 from streams.dispositions import (
     Item,
     Output,
@@ -76,7 +78,7 @@ class Library(Protocol):
 # Steps settled at once: scoring's fixed price is spread over them, and what they hold still lies in the cache.
 _SETTLE = 128
 # Without a vector these may still move the risk state, or have more to say than that they were noted.
-_MOVE_RISK = frozenset((Transaction, Outcome, ActionResult, Profile, Tick))
+_MOVE_RISK = frozenset((Transaction, Outcome, ActionResult, Profile, Tick, *lending.KINDS))
 _pack_vector = struct.Struct(f"{SIZE}d").pack
 
 
@@ -97,6 +99,7 @@ class _Step(Struct, gc=False):
     standing: Standing | None = None
     facility: tuple[str, int] | None = None
     reviews: Sequence[Review] = ()
+    borrower: Borrower | None = None
 
 
 class Engine:
@@ -275,6 +278,7 @@ class Engine:
         if changed:
             step.standing = standing_of(row, at_ms)
             step.facility = facility_of(row, event)
+            step.borrower = lending.borrower_at(row, event, step.standing)
         if vector is not None:
             step.place = len(self._vectors)
             self._vectors.append(_pack_vector(*vector))
@@ -348,10 +352,10 @@ class Engine:
         """Most events move nothing: say their decision and be done; False when there may be more to it."""
         event, row, place, meta = step.event, step.row, step.place, self.meta
         risk = row.risk
-        if step.signals or step.standing is not None or step.facility is not None or step.reviews:
+        if step.signals or step.standing is not None or step.facility is not None or step.reviews or step.borrower:
             return False
         risk_due = -1
-        if risk.actions:
+        if risk.actions or risk.lending is not None:
             risk_due = _or_never(risk_next_due(risk))
             if 0 <= risk_due <= event.event_time_ms:
                 return False
@@ -400,10 +404,8 @@ class Engine:
                     fields["reasons"] = top_reasons(contributions.tolist())
         elif isinstance(event, Outcome):
             fields |= outcome_fields(event)
-            facts = self._facts(step)
-            changes.append(
-                assessor.outcome(risk, facts, event.outcome, event.card_id or None, event.facility_id or None)
-            )
+            card_id, facility_id = event.card_id or None, event.facility_id or None
+            changes.append(assessor.outcome(risk, self._facts(step), event.outcome, card_id, facility_id))
         elif isinstance(event, ActionResult):
             card_id, alert_id = event.card_id or None, event.alert_id or None
             changes.append(
@@ -411,8 +413,8 @@ class Engine:
             )
         if step.facility is not None:
             changes.append(assessor.facility(risk, self._facts(step), *step.facility))
-        if step.standing is not None:
-            standing = step.standing
+        standing = step.standing
+        if standing is not None:
             changes.append(
                 assessor.credit(
                     risk,
@@ -420,11 +422,14 @@ class Engine:
                     standing.score,
                     days_past_due=standing.days_past_due,
                     defaulted=standing.defaulted,
+                    borrower=step.borrower,
                 )
             )
-            fields["pd_12m"] = step.standing.score.pd_12m
+            fields["pd_12m"] = standing.score.pd_12m
             fields["grade"] = risk.grade or UNSET
         hold(self._desk, self._model, row, step.customer_id, event, step.reviews, changes, fields)
+        if isinstance(event, Event) and (step.borrower or type(event) in lending.KINDS):
+            fields |= lending.lend(assessor, risk, self._facts(step), event, standing, step.borrower, changes)
         due_ms = _earliest(row.credit_due_ms, _or_never(risk_next_due(risk)))
         if due_ms != row.due_ms:
             row.due_ms = due_ms

@@ -29,6 +29,9 @@ COMMANDS: dict[str, str] = {
     "tail": "print alerts, risk changes, decisions or dead letters",
     "evaluate": "say how good the scores are on a file whose truth is known",
     "models": "which fraud model decides and why; promote a challenger, go back",
+    "explain-credit": "write a customer's letter: how the credit assessment stands, why, what would help",
+    "campaign": "pick who gets no offer; say what a campaign brought, by grade, with its interval",
+    "portfolio": "exposure, expected loss and concentration by grade, class, industry, district",
     "reconcile": "say whether every event was answered exactly once",
     "state": "hash or describe the customers' rows, or build local rows anew",
     "config": "show every setting, its value and where it came from",
@@ -159,5 +162,5 @@ def _print_help() -> None:
     print("Watches every event of every customer and says when credit risk or fraud indicators shift:")
     print("to what, why, and what to do about it.\n\ncommands:")
     for name, line in COMMANDS.items():
-        print(f"  {name:<10} {line}")
+        print(f"  {name:<14} {line}")
     print("\n" + EPILOG, end="", flush=True)

@@ -48,7 +48,7 @@ def test_the_control_group_is_not_declined_and_both_sides_record_the_propensity(
 
 
 def test_a_share_out_of_range_is_refused() -> None:
-    with pytest.raises(PolicyError, match=r"control_group: expected a number from 0 to 0.2, found 0.5"):
+    with pytest.raises(PolicyError, match=r"control_group .line 9.: expected a number from 0 to 0.2, found 0.5"):
         parse_policy(with_share("0.5"))
 
 

@@ -7,8 +7,12 @@ import pytest
 
 from alerts.credit import REASONS as CREDIT_RULES
 from alerts.explanation import CONTRIBUTION_NAMES, USUAL_LINES
+from alerts.lending.facts import FACTS
+from alerts.lending.letter import LETTER_LINES
+from alerts.lending.origination import BUILT_IN, OUTCOMES
+from alerts.lending.plan import CHANGES
 from alerts.planned import ACTIONS
-from alerts.state import DPD_CLASSES, LEVELS, SIGNALS
+from alerts.state import DPD_CLASSES, FIVE_CLASSES, LEVELS, SIGNALS, STAGES
 from alerts.texts import LANGUAGES, PLACEHOLDERS, load
 from alerts.warnings import CLEARED, RULE
 from features.view import CreditView
@@ -32,6 +36,16 @@ def needed(policy) -> list[tuple[str, str]]:
     lines += [("models", kind) for kind in NEWS]
     lines += [("warnings", key) for key in (RULE, CLEARED, "calm", "district_shock", "employer_shock")]
     lines += [("warnings", f"community_{code}") for code in ("struck", "members", "expected")]
+    lines += [("facts", fact.name) for fact in FACTS]
+    lines += [("origination", f"application_{outcome}") for outcome in OUTCOMES]
+    lines += [("origination", code) for code in (*BUILT_IN, *(rule.id for rule in policy.origination.rules))]
+    lines += [("measures", measure.id) for measure in policy.after_loan.measures]
+    lines += [("watch", line.id) for line in policy.after_loan.watch]
+    lines += [("plan", change.code) for change in CHANGES]
+    lines += [("stages", f"stage_{stage}") for stage in STAGES]
+    lines += [("five_classes", name) for name in FIVE_CLASSES]
+    lines += [("tiers", tier.id) for tier in policy.tiers]
+    lines += [("letter", key) for key in LETTER_LINES]
     return lines
 
 
