@@ -56,7 +56,7 @@ def test_crossing_the_line_alerts_once_puts_on_the_list_and_says_why() -> None:
     assert change is not None
     (alert,) = change.alerts
     assert (alert.rule, alert.scope.type, alert.event_time_ms) == (RULE, "customer", START_MS + DAY_MS)
-    assert 0.3 <= alert.warning_probability <= 1
+    assert 0.4 <= alert.warning_probability <= 1
     assert alert.parent_alert_id is msgspec.UNSET
     assert len(alert.reasons) == 4
     shares = [reason.contribution or 0 for reason in alert.reasons]
@@ -157,7 +157,7 @@ def test_a_policy_without_the_table_watches_nobody() -> None:
 @pytest.mark.parametrize(
     ("line", "instead", "what"),
     [
-        ("exit = 0.12", "exit = 0.31", "warnings.exit"),
+        ("exit = 0.15", "exit = 0.41", "warnings.exit"),
         ("indicators_min = 3", "indicators_min = 0", "warnings.indicators_min"),
         ('calm_time = "21d"', "calm_time = 21", "warnings.calm_time"),
         ("indicators_min = 3", "indicator_min = 3", "warnings.indicators_min"),
