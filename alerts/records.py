@@ -16,7 +16,7 @@ from alerts.state import Mode, ScopeType
 Severity = Literal["info", "low", "medium", "high", "critical"]
 SEVERITIES: tuple[Severity, ...] = ("info", "low", "medium", "high", "critical")
 FraudLevel = Literal["normal", "watch", "elevated", "high"]
-Grade = Literal["AAA", "AA", "A", "BBB", "BB", "B", "CCC", "CC", "C", "D"]
+Grade = Literal["AAA", "AA", "A", "BBB", "BB", "B", "CCC", "C", "D"]
 DpdClass = Literal["dpd_1", "dpd_30", "dpd_60", "dpd_90"]
 Action = Literal[
     "monitor", "step_up_verification", "call_customer", "freeze_card", "release_card", "decline_transaction",
@@ -235,6 +235,12 @@ class Decision(Struct, kw_only=True, omit_defaults=True, gc=False):
     actor: str | UnsetType = UNSET
     control_group: bool | UnsetType = UNSET
     propensity: float | UnsetType = UNSET
+    facility_id: str | UnsetType = UNSET
+    pd_90d: float | UnsetType = UNSET
+    credit_change: dict[str, float] | UnsetType = UNSET
+    credit_inputs: list[float] | UnsetType = UNSET
+    credit_version: int | UnsetType = UNSET
+    credit_card: int | UnsetType = UNSET
 
 
 _encoder = msgspec.json.Encoder()

@@ -238,7 +238,7 @@ class Assessor:
         days_past_due, defaulted
             Of the same view: from 90 days past due, or while an outcome says so, the grade is D.
         """
-        grade = DEFAULT_GRADE if defaulted else state_grade(score.pd_12m, days_past_due)
+        grade = DEFAULT_GRADE if defaulted else state_grade(score.grading_pd, days_past_due)
         return self._credit.grade(risk, facts, score, grade)
 
     def signal(

@@ -17,6 +17,7 @@ from msgspec import Struct
 
 from features.catalogue import FEATURE_VERSION
 from models.compiled import CompiledFraud, FraudArrays
+from models.credit.published import CreditPart
 from models.errors import BaseMissingError, SnapshotError
 from models.governance.records import Lineage
 from models.packing import PackedFraud, pack_arrays, unpack_arrays
@@ -48,6 +49,8 @@ class Snapshot:
         Names and whole numbers for people: labels learned, frauds seen and so on.
     lineage
         Which candidate's weights these are, in what role, from which version and why.
+    credit
+        The credit card in force and what the learner proposes in its place.
     """
 
     version: int
@@ -57,12 +60,13 @@ class Snapshot:
     counters: dict[str, int] = field(default_factory=dict)
     feature_version: int = FEATURE_VERSION
     lineage: Lineage = field(default_factory=Lineage)
+    credit: CreditPart = field(default_factory=CreditPart)
 
 
 class LoadedSnapshot:
-    """A snapshot made ready for scoring, once: `fraud.score(...)`, `shared.terminal(...)`, `shared.merchant(...)`."""
+    """A snapshot made ready for scoring, once: `fraud.score(...)`, `shared.terminal(...)`, `shared.merchant(...)`, `cards`."""
 
-    __slots__ = ("as_of_ms", "counters", "feature_version", "fraud", "shared", "version")
+    __slots__ = ("as_of_ms", "cards", "counters", "feature_version", "fraud", "shared", "version")
 
     def __init__(self, snapshot: Snapshot) -> None:
         self.version = snapshot.version
@@ -71,6 +75,7 @@ class LoadedSnapshot:
         self.counters = snapshot.counters
         self.fraud = CompiledFraud(snapshot.fraud)
         self.shared = snapshot.shared
+        self.cards = snapshot.credit.cards()
 
 
 class _Places(Struct, array_like=True):
@@ -99,6 +104,7 @@ class _Body(Struct, array_like=True):
     # Version whose places these add to, 0 for none; what is there no more, by sort.
     base: int
     gone: list[list[str]]
+    credit: CreditPart
 
 
 class _Chunk(Struct, array_like=True):
@@ -146,7 +152,7 @@ def pack(snapshot: Snapshot, key: bytes, base: Snapshot | None = None) -> list[b
         pack_arrays(snapshot.fraud),
         terminals, merchants, devices,
         dict(sorted(snapshot.counters.items())), snapshot.lineage,
-        0 if base is None else base.version, gone,
+        0 if base is None else base.version, gone, snapshot.credit,
     )  # fmt: skip
     data = zlib.compress(_encoder.encode(body), 6)
     whole = hashlib.sha256(data).digest()
@@ -235,6 +241,7 @@ def _decode_body(data: bytes, version: int, base_of: Callable[[int], Snapshot] |
             )
         body = _body_decoder.decode(raw)
         arrays = unpack_arrays(body.fraud)
+        body.credit.cards()  # refuses a card that is not sound
     except (zlib.error, msgspec.MsgspecError, ValueError, IndexError) as error:
         raise SnapshotError(f"expected the body of snapshot {version}, found other ({error}): {_RESTART}") from error
     tables = [_unpack_places(places) for places in (body.terminals, body.merchants, body.devices)]
@@ -254,7 +261,9 @@ def _decode_body(data: bytes, version: int, base_of: Callable[[int], Snapshot] |
             for before, gone, new in zip(_tables(base), map(frozenset, body.gone), tables, strict=True)
         ]
     shared = SharedTable(*tables)
-    return Snapshot(body.version, body.as_of_ms, arrays, shared, body.counters, body.feature_version, body.lineage)
+    return Snapshot(
+        body.version, body.as_of_ms, arrays, shared, body.counters, body.feature_version, body.lineage, body.credit
+    )  # fmt: skip
 
 
 def _tables(snapshot: Snapshot) -> tuple[dict[str, Counts], dict[str, Counts], dict[str, Counts]]:

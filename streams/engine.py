@@ -46,6 +46,7 @@ from streams.dispositions import (
     Output,
     Record,
     controlled,
+    credit_fields,
     dead_letter,
     decided,
     level_of,
@@ -254,7 +255,7 @@ class Engine:
         if not row.hot.remember(event.event_id):
             self._steps.append(decided(self.meta, "duplicate", event, offset, customer_id, {}))
             return
-        signals: Sequence[Fired] = fire(row, at_ms) if 0 <= row.credit_due_ms <= at_ms else ()
+        signals: Sequence[Fired] = self._fired(row, at_ms) if 0 <= row.credit_due_ms <= at_ms else ()
         vector = hot.update(row.hot, event, self._model.shared)
         changed = credit.apply(row.credit, event)
         if changed or signals:
@@ -265,12 +266,15 @@ class Engine:
             self.meta.watermark_ms = at_ms
         step = _Step(offset, customer_id, key, row, event, signals, vector)
         if changed:
-            step.standing = standing_of(row, at_ms)
+            step.standing = standing_of(row, at_ms, self._model.cards, self.meta.environment, event)
             step.facility = facility_of(row, event)
         if vector is not None:
             step.place = len(self._vectors)
             self._vectors.append(_pack_vector(*vector))
         self._steps.append(step)
+
+    def _fired(self, row: CustomerRow, until_ms: int) -> list[Fired]:
+        return fire(row, until_ms, self._model.cards, self.meta.environment)
 
     def _check_control(self, control: Control, record: Record) -> None:
         if record.key is not None:
@@ -298,6 +302,9 @@ class Engine:
             self._use_versions()
             out.decisions.append(controlled(self.meta, control, offset))
         elif isinstance(control, Indicator):
+            self.meta.environment.observe(
+                control.scope, control.scope_id, control.name, control.event_time_ms, control.value
+            )
             out.decisions.append(controlled(self.meta, control, offset))
 
     def _wake(self, tick: Tick, out: Output) -> None:
@@ -309,7 +316,7 @@ class Engine:
                 continue
             signals: Sequence[Fired] = ()
             if 0 <= row.credit_due_ms <= until:
-                signals = fire(row, until)
+                signals = self._fired(row, until)
                 row.credit_due_ms = _or_never(credit.next_due(row.credit))
             self._touched[customer_id] = row
             self._steps.append(_Step(position, customer_id, customer_id.encode(), row, tick, signals))
@@ -412,8 +419,7 @@ class Engine:
                     defaulted=standing.defaulted,
                 )
             )
-            fields["pd_12m"] = step.standing.score.pd_12m
-            fields["grade"] = risk.grade or UNSET
+            fields |= credit_fields(standing, risk.grade, step.facility)
         due_ms = _earliest(row.credit_due_ms, _or_never(risk_next_due(risk)))
         if due_ms != row.due_ms:
             row.due_ms = due_ms

@@ -11,10 +11,13 @@ import zlib
 import msgspec
 
 from alerts.state import RiskState
+from features.environment import Environment
 from features.errors import RowError
 from features.row import CreditRow, HotRow
 
-ROW_VERSION = 2
+ROW_VERSION = 3
+# Rows of the release before are read as they are: what is new has its default.
+_READ = (ROW_VERSION - 1, ROW_VERSION)
 # Not UTF-8, so that no customer_id can be the same key.
 META_KEY = b"\xffmeta"
 
@@ -35,7 +38,8 @@ class CustomerRow(msgspec.Struct, array_like=True, gc=False):
 
 
 class PartitionMeta(msgspec.Struct, array_like=True, gc=False):
-    """What one partition itself remembers: how far it is, which time it is, which versions are in force.
+    """What one partition itself remembers: how far it is, which time it is, which versions are in force, how
+    the world's figures stand against their past.
 
     `binding` names the cluster, input topic and partition count that the offsets belong to.
     """
@@ -49,6 +53,7 @@ class PartitionMeta(msgspec.Struct, array_like=True, gc=False):
     model_version: int = 0
     policy_version: str = ""
     binding: str = ""
+    environment: Environment = msgspec.field(default_factory=Environment)
 
 
 class RowHead(msgspec.Struct, array_like=True, gc=False):
@@ -71,7 +76,7 @@ def pack(row: CustomerRow | PartitionMeta) -> bytes:
 
 
 def _body(data: bytes, what: str) -> bytes:
-    if len(data) < 6 or data[0] != ROW_VERSION:
+    if len(data) < 6 or data[0] not in _READ:
         found = f"version {data[0]}" if data else "nothing"
         raise RowError(
             f"{what}: expected a row of version {ROW_VERSION}, found {found}: it was written by another release; "
