@@ -1,6 +1,6 @@
 """A customer's durable row: packed for the changelog, with a version and a checksum.
 
-Layout: one byte version, four bytes CRC-32 (big endian) of what follows, then MessagePack of
+Layout: one byte version, four bytes CRC-32 (big endian) of version and what follows, then MessagePack of
 `[applied_offset, due_ms, credit_due_ms, hot, credit, risk]`.
 """
 
@@ -18,6 +18,7 @@ from features.row import CreditRow, HotRow
 ROW_VERSION = 3
 # Rows of the release before are read as they are: what is new has its default.
 _READ = (ROW_VERSION - 1, ROW_VERSION)
+_UNSEALED_VERSION = 2
 # Not UTF-8, so that no customer_id can be the same key.
 META_KEY = b"\xffmeta"
 
@@ -72,7 +73,13 @@ _meta_decoder = msgspec.msgpack.Decoder(PartitionMeta)
 def pack(row: CustomerRow | PartitionMeta) -> bytes:
     """Bytes of a row; equal rows give equal bytes."""
     body = _encoder.encode(row)
-    return b"%c%b%b" % (ROW_VERSION, zlib.crc32(body).to_bytes(4, "big"), body)
+    return b"%c%b%b" % (ROW_VERSION, checksum(ROW_VERSION, body), body)
+
+
+def checksum(version: int, body: bytes) -> bytes:
+    """The four bytes between them; up to version 2 of the body alone, so that a flipped version was not seen."""
+    seed = zlib.crc32(bytes([version])) if version > _UNSEALED_VERSION else 0
+    return zlib.crc32(body, seed).to_bytes(4, "big")
 
 
 def _body(data: bytes, what: str) -> bytes:
@@ -83,7 +90,7 @@ def _body(data: bytes, what: str) -> bytes:
             "use that release, or rebuild the rows from the events"
         )
     body = data[5:]
-    if zlib.crc32(body) != int.from_bytes(data[1:5], "big"):
+    if checksum(data[0], body) != data[1:5]:
         raise RowError(f"{what}: checksum does not match, the row was altered or cut: rebuild the rows from the events")
     return body
 

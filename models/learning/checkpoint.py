@@ -14,7 +14,7 @@ from features.catalogue import FEATURE_VERSION
 from models.errors import CheckpointError
 from models.snapshot import check_key
 
-_DOMAIN = b"riskshift checkpoint 2"
+_DOMAIN = b"riskshift checkpoint 3"
 _INFLATED_BYTES_MAX = 1 << 30
 _ANEW = "start the learner without it (it reads the decisions topic from the beginning)"
 
@@ -32,7 +32,7 @@ class Checkpoint(Struct, array_like=True):
         Per partition: offsets among those read again which had been evicted, so they stay out.
     rivers
         Pickled River objects by name; only ever opened through the restricted unpickler, after the signature.
-    indicators, joiner, council, drift
+    indicators, joiner, council, drift, credit
         What the learner's parts dumped.
     shadows
         (partition, offset, probabilities) of held-out events that wait for their label.
@@ -56,6 +56,7 @@ class Checkpoint(Struct, array_like=True):
     council: list[Any]
     drift: list[Any]
     shadows: list[Any]
+    credit: list[Any]
 
 
 def seal(checkpoint: Checkpoint, key: bytes) -> bytes:

@@ -27,9 +27,11 @@ Show which fraud model decides, how its challengers do on held-out labels, and c
   show       one version: whose weights, from which version, why, by whom, how it stood
   history    promotions and rollbacks with who and why, refused ones too
   promote    let the challenger of this version decide; only with evidence, see docs/models-governance.md
+  approve-credit  put the credit scorecard of this version in force: the learner's proposal (list shows it), the
+             one before, or 1, the expert's; credit cards never change by themselves, see docs/credit-models.md
   rollback   go back to an earlier state (the newest kept one, or --to VERSION; 1 is the expert's model)
 
-promote and rollback write a signed command to the models topic; the learner answers there, publishes the
+promote, rollback and approve-credit write a signed command to the models topic; the learner answers there, publishes the
 weights under a new number, and every worker switches between two batches. They need the deployment's
 signing key, wait up to --wait seconds for the answer, and fail (exit status 1) when it is no, or none.
 
@@ -39,10 +41,12 @@ examples:
   riskshift models promote 42 --by "A. Chen" --why "e-value 31 after three weeks, looked at misses"
   riskshift models rollback --by "A. Chen" --why "alerts doubled since noon"
   riskshift models rollback --to 1 --by "A. Chen" --why "start again from the expert's weights"
+  riskshift models approve-credit 2 --by "A. Chen" --why "12 months of outcomes, table of grades looked at"
   riskshift models history --json
 """
 WAIT_S = 60.0
 _LOOK_S = 0.5
+_COMMANDS = ("promote", "rollback", "approve-credit")
 
 
 class ModelsError(RiskshiftError):
@@ -51,11 +55,11 @@ class ModelsError(RiskshiftError):
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options."""
-    parser.add_argument("what", choices=("list", "show", "promote", "rollback", "history"), help="what to do")
-    parser.add_argument("version", nargs="?", type=count, metavar="VERSION", help="of show and promote")
+    parser.add_argument("what", choices=("list", "show", "promote", "rollback", "approve-credit", "history"), help="what to do")
+    parser.add_argument("version", nargs="?", type=count, metavar="VERSION", help="of show, promote and approve-credit")
     parser.add_argument("--to", type=count, metavar="VERSION", help="rollback: to this version's state")
-    parser.add_argument("--by", metavar="NAME", help="promote, rollback: who says so")
-    parser.add_argument("--why", metavar="TEXT", help="promote, rollback: why")
+    parser.add_argument("--by", metavar="NAME", help="promote, rollback, approve-credit: who says so")
+    parser.add_argument("--why", metavar="TEXT", help="promote, rollback, approve-credit: why")
     parser.add_argument(
         "--wait", type=float, default=WAIT_S, metavar="S", help="seconds to wait for the learner's answer (default: 60)"
     )
@@ -76,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
             "--state, RISKSHIFT_HOME or RISKSHIFT_SIGNING_KEY_FILE; a worker makes it on its first start"
         )
     key = signing_key(settings.key_path())
-    if args.what in ("promote", "rollback"):
+    if args.what in _COMMANDS:
         return asyncio.run(_command(args, settings, key))
     read = asyncio.run(_read(settings, key))
     {"list": _list, "show": _show, "history": _history}[args.what](args, read)
@@ -84,12 +88,12 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> None:
-    if (args.version is None) == (args.what in ("show", "promote")):
+    if (args.version is None) == (args.what in ("show", "promote", "approve-credit")):
         wanted = "a VERSION" if args.version is None else "no VERSION"
         raise ModelsError(
             f"expected {wanted} after {args.what}: `riskshift models list` shows them; rollback takes --to"
         )
-    if args.what in ("promote", "rollback") and not (args.by and args.why):
+    if args.what in _COMMANDS and not (args.by and args.why):
         raise ModelsError(f"expected --by NAME and --why TEXT with {args.what}: both are kept in history")
 
 
@@ -110,9 +114,10 @@ async def _command(args: argparse.Namespace, settings: Settings, key: bytes) -> 
     from streams.governance import COMMAND_KEY, command_id, sealed
 
     now_ms = int(time.time() * 1000)
-    version = (args.version if args.what == "promote" else args.to) or 0
-    identity = command_id(args.what, version, args.by, args.why, now_ms)
-    command = Command(identity, args.what, args.by, args.why, version, now_ms)
+    version = (args.to if args.what == "rollback" else args.version) or 0
+    kind = args.what.replace("-", "_")
+    identity = command_id(kind, version, args.by, args.why, now_ms)
+    command = Command(identity, kind, args.by, args.why, version, now_ms)
     async with PartitionLog(settings, f"command-{identity}", transactional=False) as out:
         name, value = sealed(COMMAND_KEY + identity.encode(), command, key)
         await out.publish(settings.topic_models, 0, [(name, value, ())])
@@ -156,6 +161,13 @@ def _list(args: argparse.Namespace, read: ModelsLog) -> None:
             judged = f"{it.gain:+.5f} nats on {it.frauds} frauds and {it.goods} goods"
             print(f"challenger {it.name} (version {it.version or '-'}): evidence {it.e_value:g}, gain {judged}")
             print(f"    {it.objection or 'may be promoted'}")
+    if standing.credit is not None:
+        credit = standing.credit
+        waits = f"card {credit.proposal} waits for approval" if credit.proposal else "no card waits for approval"
+        print(f"credit card {credit.card} is in force, {waits}; {credit.waiting} observations wait for their outcome")
+        for move, count in credit.moves.items():
+            if len(set(move.split(">"))) > 1:
+                print(f"    {move.replace('>', ' to ')}: {count:.0f} of the newest known customers")
     for actor, until_ms in standing.suspended.items():
         print(f"labels of {actor} wait in quarantine until {_time(until_ms)}")
 
