@@ -9,7 +9,6 @@ from features.credit import Signal
 from features.environment import Environment
 from features.events import Application, Event, LoanGranted, Statement, Tick
 from models.credit.change import Cards, settle
-from models.grades import DEFAULT_DPD
 from models.scorecard import CreditScore, inputs_of
 from streams.rows import CustomerRow
 
@@ -53,7 +52,7 @@ def standing_of(
     inputs = inputs_of(view)
     score = settle(own, inputs, cards)
     observed = None
-    if event is not None and not view.defaulted and view.days_past_due < DEFAULT_DPD and _is_observed(row, event):
+    if event is not None and _is_observed(row, event):
         observed = tuple(map(float, inputs))
     return Standing(score, view.days_past_due, view.defaulted, observed)
 

@@ -16,7 +16,7 @@ from models.credit.learner import OUTCOMES, CreditLearner, CreditSettings
 from models.credit.published import CreditPart
 from models.governance.records import Command
 from models.governance.registry import Registry
-from models.grades import GRADES
+from models.grades import DEFAULT_GRADE, GRADES
 from models.observation import Observation
 
 DAY_MS = 86_400_000
@@ -43,6 +43,8 @@ class CreditOffice:
         What learns.
     changed
         Whether there is something new to publish.
+    lessons
+        How many the latest proposal was made of.
     """
 
     def __init__(self, settings: CreditSettings | None = None) -> None:
@@ -52,14 +54,16 @@ class CreditOffice:
         self._before: Card | None = None
         self._proposal: Card | None = None
         self._version = EXPERT
-        self._proposed_ms, self._lessons = -1, 0
+        self._proposed_ms, self.lessons = -1, 0
 
     def take(self, o: Observation) -> None:
         """One decision, in learning order: an observation of credit, an outcome, or neither."""
         if o.customer_id is None or o.disposition != "decision":
             return
         if o.credit_inputs is not None:
-            if o.credit_version == CREDIT_VERSION:
+            if o.grade == DEFAULT_GRADE:
+                self.learner.counters["in_default"] += 1  # what has happened cannot be foretold
+            elif o.credit_version == CREDIT_VERSION:
                 pd = o.pd_12m if o.pd_12m is not None else 0.0
                 self.learner.observe(
                     o.customer_id, o.facility_id or "", o.event_time_ms, o.credit_inputs, pd, o.grade
@@ -74,14 +78,14 @@ class CreditOffice:
         learner = self.learner
         learner.advance(at_ms)
         due = self._proposed_ms < 0 or at_ms - self._proposed_ms >= PROPOSE_EVERY_MS
-        if due and learner.ready and learner.counters["lessons"] > self._lessons:
+        if due and learner.ready and learner.counters["lessons"] > self.lessons:
             self.propose(at_ms)
 
     def propose(self, at_ms: int) -> Card:
         """A card of what is known now, whether due or not."""
         self._version += 1
         self._proposal = self.learner.propose(self._version, at_ms)
-        self._proposed_ms, self._lessons = at_ms, self.learner.counters["lessons"]
+        self._proposed_ms, self.lessons = at_ms, self.learner.counters["lessons"]
         self.changed = True
         return self._proposal
 
@@ -124,13 +128,13 @@ class CreditOffice:
     def dump(self) -> list[Any]:
         """Plain values for the checkpoint."""
         cards = [to_builtins(card) for card in (self._card, self._before, self._proposal)]
-        return [cards, self._version, self._proposed_ms, self._lessons, self.changed, self.learner.dump()]
+        return [cards, self._version, self._proposed_ms, self.lessons, self.changed, self.learner.dump()]
 
     @classmethod
     def load(cls, data: Sequence[Any]) -> CreditOffice:
         """Restore what `dump` wrote."""
         office = cls()
-        cards, office._version, office._proposed_ms, office._lessons, office.changed, learner = data
+        cards, office._version, office._proposed_ms, office.lessons, office.changed, learner = data
         office._card = convert(cards[0], Card)
         office._before, office._proposal = (convert(card, Card | None) for card in cards[1:])
         office.learner = CreditLearner.load(learner)
