@@ -19,6 +19,7 @@ LEVEL_MINOR = 100
 _RATIO_MAX = 9.0
 # Balances a level remembers, about; the square of a balance stays far below the largest float.
 _LEVEL_EVENTS_MAX = 60
+_SPREAD_MIN = 12
 
 
 def month_of(at_ms: int) -> tuple[int, int]:
@@ -135,14 +136,14 @@ class Months(msgspec.Struct, array_like=True):
         self.square += step * (float(balance) * balance - self.square)
 
     def spread(self) -> float:
-        """Spread of recent balances in relation to their mean, 0 to 9; 0 before twelve balances.
+        """Spread of recent balances in relation to their mean, 0 to 9; -1 before twelve balances.
 
         Examples
         --------
         >>> Months(balances=20, mean=100.0, square=12_500.0).spread()
         0.5
         """
-        if self.balances < 12:
-            return 0.0
+        if self.balances < _SPREAD_MIN:
+            return -1.0
         variance = max(0.0, self.square - self.mean * self.mean)
         return float(min(_RATIO_MAX, variance**0.5 / self.mean)) if self.mean > 0 else _RATIO_MAX

@@ -18,7 +18,7 @@ PENALTY_HALF_LIFE_DAYS = 30.0
 HOUSEHOLD_WINDOW_MS = 62 * DAY_MS
 # Of what cannot be said of this customer; every such field is 0 or more where it can.
 UNKNOWN = -1.0
-_COVER_MAX, _DEBT_MAX = 20.0, 20.0
+_COVER_MAX, _DEBT_MAX = 50.0, 20.0
 _IDLE_BELOW = 0.3
 
 
@@ -42,8 +42,9 @@ class CreditView(msgspec.Struct, frozen=True):
         Part of the first 30 % of the limits that is not drawn, 0..1; 0 without limits.
     repaid_ratio, line_log
         Mean monthly payments in relation to the limits; natural logarithm of the limits in major units; or -1.
-    balance_cover_ratio, balance_spread_ratio
-        Lowest balance of four months in relation to a month's instalments, or -1; spread of balances to their mean.
+    balance_cover_ratio, balance_mean_ratio, balance_spread_ratio
+        Lowest balance of six months and mean of recent balances, in relation to a month's instalments; spread of recent
+        balances in relation to their mean; or -1.
     savings_ratio, income_trend
         Part of the money that came in and stayed, -1..1; money in of two whole months against those before, -1..1.
     debt_income_ratio
@@ -84,7 +85,8 @@ class CreditView(msgspec.Struct, frozen=True):
     repaid_ratio: float = UNKNOWN
     line_log: float = UNKNOWN
     balance_cover_ratio: float = UNKNOWN
-    balance_spread_ratio: float = 0.0
+    balance_mean_ratio: float = UNKNOWN
+    balance_spread_ratio: float = UNKNOWN
     savings_ratio: float = 0.0
     income_trend: float = 0.0
     debt_income_ratio: float = 0.0
@@ -151,11 +153,8 @@ def view(row: CreditRow, at_ms: int, industry_stress: float = 0.0) -> CreditView
         line_idle_ratio=max(0.0, 1 - used / (limit * _IDLE_BELOW)) if limit else 0.0,
         repaid_ratio=sum(repaid) / len(repaid) / 100 if repaid else UNKNOWN,
         line_log=log(max(1.0, limit / 100)) if limit else UNKNOWN,
-        balance_cover_ratio=(
-            min(_COVER_MAX, max(0, min(months.low[:4])) * LEVEL_MINOR / instalments)
-            if instalments and months.balances
-            else UNKNOWN
-        ),
+        balance_cover_ratio=_covers(min(months.low, default=0), instalments) if months.balances else UNKNOWN,
+        balance_mean_ratio=_covers(months.mean, instalments) if months.balances else UNKNOWN,
         balance_spread_ratio=months.spread(),
         savings_ratio=max(-1.0, 1 - sum(outflow) * LEVEL_MINOR / earned) if earned and len(inflow) > 1 else 0.0,
         income_trend=_growth(months.inflow[1:]),
@@ -166,6 +165,12 @@ def view(row: CreditRow, at_ms: int, industry_stress: float = 0.0) -> CreditView
         collateral_ratio=min(2.0, collateral / owed) if owed else 0.0,
         industry_stress=industry_stress if row.enterprise else 0.0,
     )
+
+
+def _covers(balance: float, instalments_minor: int) -> float:
+    if not instalments_minor:
+        return UNKNOWN
+    return min(_COVER_MAX, max(0.0, balance) * LEVEL_MINOR / instalments_minor)
 
 
 def _trend(used: list[int]) -> float:

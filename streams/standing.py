@@ -7,7 +7,7 @@ from typing import NamedTuple
 from features import credit
 from features.credit import Signal
 from features.environment import Environment
-from features.events import Application, Event, LoanGranted, Statement, Tick
+from features.events import Application, Event, LoanGranted, Outcome, Statement, Tick
 from models.credit.change import Cards, settle
 from models.scorecard import CreditScore, inputs_of
 from streams.rows import CustomerRow
@@ -52,7 +52,8 @@ def standing_of(
     inputs = inputs_of(view)
     score = settle(own, inputs, cards)
     observed = None
-    if event is not None and _is_observed(row, event):
+    # An outcome is the truth about earlier observations, and none of its own.
+    if event is not None and type(event) is not Outcome and _is_observed(row, event):
         observed = tuple(map(float, inputs))
     return Standing(score, view.days_past_due, view.defaulted, observed)
 

@@ -41,7 +41,7 @@ CARD: tuple[Characteristic, ...] = (
     Characteristic("income_overdue_days", _C, ((3, 0), (15, -25), (45, -60), (90, -80)), neutral=3),
     Characteristic("income_drop_ratio", _C, ((0.1, 0), (0.5, -35), (1, -70)), neutral=0.1),
     Characteristic("employment_ended", _C, ((0, 0), (1, -45))),
-    Characteristic("debt_service_ratio", _C, ((0.2, 0), (0.4, -15), (0.6, -40), (1, -70)), neutral=0.2),
+    Characteristic("debt_service_ratio", _C, ((0.2, 0), (0.4, -10), (0.6, -22), (1, -40)), neutral=0.2),
     Characteristic("utilisation_ratio", _C, ((0.3, 0), (0.5, -7), (0.8, -20), (1, -40), (1.5, -60)), neutral=0.3),
     Characteristic("line_idle_ratio", _C, ((0, 0), (0.35, 0), (0.7, 0), (0.9, 0), (0.97, 0), (1, 0)), worse=0),
     Characteristic("applications_30d", _C, ((0, 0), (1, -3), (2, -8), (4, -30), (8, -50))),
@@ -49,9 +49,14 @@ CARD: tuple[Characteristic, ...] = (
     Characteristic("line_log", _C, tuple((x, 0) for x in range(5, 15)), -1, 10.0, unknown=True),
     Characteristic(
         "balance_cover_ratio", _C,
-        ((0, -60), (0.1, -45), (0.3, -25), (0.7, -10), (1.5, 0), (3, 10), (8, 20)), -1, 1.5, unknown=True,
+        ((0, -45), (0.3, -40), (0.7, -30), (1.5, -15), (3, 0), (6, 10), (12, 20)), -1, 3, unknown=True,
     ),
-    Characteristic("balance_spread_ratio", _C, ((0.4, 0), (0.6, -10), (0.8, -20), (1.2, -30)), neutral=0.4),
+    Characteristic(
+        "balance_mean_ratio", _C, ((3, -20), (6, -8), (12, 0), (25, 10)), -1, 12, unknown=True
+    ),
+    Characteristic(
+        "balance_spread_ratio", _C, ((0.3, 5), (0.4, 0), (0.5, -10), (0.6, -20), (0.8, -30)), neutral=0.4, unknown=True
+    ),
     Characteristic("debt_income_ratio", _C, ((0.3, 0), (1, -5), (3, -20), (10, -30)), neutral=0.3),
     Characteristic("collateral_ratio", _C, ((0, 0), (0.5, 8), (1, 18), (2, 25)), -1),
     Characteristic("days_past_due", _P, ((0, 0), (1, -25), (15, -45), (30, -80), (60, -120), (90, -170))),

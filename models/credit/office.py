@@ -43,6 +43,8 @@ class CreditOffice:
         What learns.
     changed
         Whether there is something new to publish.
+    card, before, proposal
+        In force, in force before it, and what the learner would put in force.
     lessons
         How many the latest proposal was made of.
     """
@@ -50,9 +52,9 @@ class CreditOffice:
     def __init__(self, settings: CreditSettings | None = None) -> None:
         self.learner = CreditLearner(settings)
         self.changed = False
-        self._card = expert_card()
-        self._before: Card | None = None
-        self._proposal: Card | None = None
+        self.card = expert_card()
+        self.before: Card | None = None
+        self.proposal: Card | None = None
         self._version = EXPERT
         self._proposed_ms, self.lessons = -1, 0
 
@@ -84,10 +86,10 @@ class CreditOffice:
     def propose(self, at_ms: int) -> Card:
         """A card of what is known now, whether due or not."""
         self._version += 1
-        self._proposal = self.learner.propose(self._version, at_ms)
+        self.proposal = self.learner.propose(self._version, at_ms)
         self._proposed_ms, self.lessons = at_ms, self.learner.counters["lessons"]
         self.changed = True
-        return self._proposal
+        return self.proposal
 
     def approve(self, command: Command, at_ms: int, registry: Registry) -> str:
         """Put a card in force: the proposal, the one before, or 1, the expert's.
@@ -97,15 +99,15 @@ class CreditOffice:
         Why not; empty when it was done. Then history has a line, and people get one model alert that says how the
         grades of known customers move.
         """
-        known = {card.version: card for card in (expert_card(), self._before, self._proposal) if card is not None}
+        known = {card.version: card for card in (expert_card(), self.before, self.proposal) if card is not None}
         card = known.get(command.version)
-        if card is None or card.version == self._card.version:
-            others = " ".join(str(version) for version in sorted(known) if version != self._card.version)
+        if card is None or card.version == self.card.version:
+            others = " ".join(str(version) for version in sorted(known) if version != self.card.version)
             return f"expected a credit card that waits for approval, found {command.version}; there are: {others}"
-        table = self.learner.table(CompiledCard(self._card), CompiledCard(card))
-        self._before, self._card = self._card, card
-        if self._proposal is not None and self._proposal.version == card.version:
-            self._proposal = None
+        table = self.learner.table(CompiledCard(self.card), CompiledCard(card))
+        self.before, self.card = self.card, card
+        if self.proposal is not None and self.proposal.version == card.version:
+            self.proposal = None
         self.changed = True
         registry.enter(at_ms, "approve_credit", card.version, "credit", command.by, command.why, command.id)
         registry.tell("credit_approved", at_ms, "credit", card.version, told(table), often=True)
@@ -114,20 +116,20 @@ class CreditOffice:
     def part(self) -> CreditPart:
         """What a snapshot carries."""
         self.changed = False
-        return CreditPart(self._card, self._before, self._proposal, self.learner.migration.probabilities())
+        return CreditPart(self.card, self.before, self.proposal, self.learner.migration.probabilities())
 
     def standing(self) -> CreditStanding:
         """What people see."""
-        learner, proposal = self.learner, self._proposal
-        moves = learner.table(CompiledCard(self._card), CompiledCard(proposal)) if proposal is not None else {}
+        learner, proposal = self.learner, self.proposal
+        moves = learner.table(CompiledCard(self.card), CompiledCard(proposal)) if proposal is not None else {}
         version = None if proposal is None else proposal.version
         return CreditStanding(
-            self._card.version, version, learner.waiting, dict(sorted(learner.counters.items())), moves
+            self.card.version, version, learner.waiting, dict(sorted(learner.counters.items())), moves
         )
 
     def dump(self) -> list[Any]:
         """Plain values for the checkpoint."""
-        cards = [to_builtins(card) for card in (self._card, self._before, self._proposal)]
+        cards = [to_builtins(card) for card in (self.card, self.before, self.proposal)]
         return [cards, self._version, self._proposed_ms, self.lessons, self.changed, self.learner.dump()]
 
     @classmethod
@@ -135,8 +137,8 @@ class CreditOffice:
         """Restore what `dump` wrote."""
         office = cls()
         cards, office._version, office._proposed_ms, office.lessons, office.changed, learner = data
-        office._card = convert(cards[0], Card)
-        office._before, office._proposal = (convert(card, Card | None) for card in cards[1:])
+        office.card = convert(cards[0], Card)
+        office.before, office.proposal = (convert(card, Card | None) for card in cards[1:])
         office.learner = CreditLearner.load(learner)
         return office
 

@@ -124,7 +124,7 @@ class CreditBench:
                 inputs = o.credit_inputs
                 self.run.scores[self._subject(o)] = CreditScored(
                     o.event_time_ms, o.pd_12m, self.office.learner.challenger_pd(inputs),
-                    EXPERT_CARD.score(inputs).pd_12m, self.office.part().card.version,
+                    EXPERT_CARD.score(inputs).pd_12m, self.office.card.version,
                 )  # fmt: skip
         elif type(event) is Outcome:
             if teach:
@@ -138,9 +138,11 @@ class CreditBench:
     def _renew(self, engine: Engine | None, at_ms: int) -> None:
         """Propose what was learned since the last card, approve it, and let the engine switch."""
         office = self.office
-        if not office.learner.ready or office.learner.counters["lessons"] == office.lessons:
+        if office.learner.ready and office.learner.counters["lessons"] > office.lessons:
+            office.propose(at_ms)
+        card = office.proposal
+        if card is None:
             return
-        card = office.propose(at_ms)
         command = Command(f"evaluate-{card.version}", "approve_credit", "evaluate", "every card learned", card.version)
         office.approve(command, at_ms, self._registry)
         version = self._library.renew(office)
