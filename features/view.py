@@ -5,7 +5,7 @@ Sex, marriage, ethnicity, religion, health, age and district are neither kept in
 
 from __future__ import annotations
 
-from math import log
+from math import log, sqrt
 
 import msgspec
 
@@ -19,7 +19,8 @@ HOUSEHOLD_WINDOW_MS = 62 * DAY_MS
 # Of what cannot be said of this customer; every such field is 0 or more where it can.
 UNKNOWN = -1.0
 _COVER_MAX, _DEBT_MAX = 50.0, 20.0
-_IDLE_BELOW = 0.3
+_IDLE_BELOW, _TIGHT_BELOW = 0.3, 1.5
+_WHOLE_MONTHS_MIN = 3
 
 
 class CreditView(msgspec.Struct, frozen=True):
@@ -45,6 +46,9 @@ class CreditView(msgspec.Struct, frozen=True):
     balance_cover_ratio, balance_mean_ratio, balance_spread_ratio
         Lowest balance of six months and mean of recent balances, in relation to a month's instalments; spread of recent
         balances in relation to their mean; or -1.
+    tight_months, inflow_spread_ratio
+        Months of six whose lowest balance was below one and a half instalments; spread of the money in of whole months in
+        relation to their mean, from three months on; or -1.
     savings_ratio, income_trend
         Part of the money that came in and stayed, -1..1; money in of two whole months against those before, -1..1.
     debt_income_ratio
@@ -87,6 +91,8 @@ class CreditView(msgspec.Struct, frozen=True):
     balance_cover_ratio: float = UNKNOWN
     balance_mean_ratio: float = UNKNOWN
     balance_spread_ratio: float = UNKNOWN
+    tight_months: int = -1
+    inflow_spread_ratio: float = UNKNOWN
     savings_ratio: float = 0.0
     income_trend: float = 0.0
     debt_income_ratio: float = 0.0
@@ -156,6 +162,12 @@ def view(row: CreditRow, at_ms: int, industry_stress: float = 0.0) -> CreditView
         balance_cover_ratio=_covers(min(months.low, default=0), instalments) if months.balances else UNKNOWN,
         balance_mean_ratio=_covers(months.mean, instalments) if months.balances else UNKNOWN,
         balance_spread_ratio=months.spread(),
+        tight_months=(
+            sum(low * LEVEL_MINOR < _TIGHT_BELOW * instalments for low in months.low)
+            if instalments and months.balances
+            else -1
+        ),
+        inflow_spread_ratio=_spread(inflow),
         savings_ratio=max(-1.0, 1 - sum(outflow) * LEVEL_MINOR / earned) if earned and len(inflow) > 1 else 0.0,
         income_trend=_growth(months.inflow[1:]),
         debt_income_ratio=min(_DEBT_MAX, owed / (12 * monthly)) if monthly else 0.0,
@@ -165,6 +177,13 @@ def view(row: CreditRow, at_ms: int, industry_stress: float = 0.0) -> CreditView
         collateral_ratio=min(2.0, collateral / owed) if owed else 0.0,
         industry_stress=industry_stress if row.enterprise else 0.0,
     )
+
+
+def _spread(inflow: list[int]) -> float:
+    if len(inflow) < _WHOLE_MONTHS_MIN or not sum(inflow):
+        return UNKNOWN
+    mean = sum(inflow) / len(inflow)
+    return float(sqrt(sum((month - mean) ** 2 for month in inflow) / len(inflow)) / mean)
 
 
 def _covers(balance: float, instalments_minor: int) -> float:

@@ -51,6 +51,10 @@ CARD: tuple[Characteristic, ...] = (
         "balance_cover_ratio", _C,
         ((0, -45), (0.3, -40), (0.7, -30), (1.5, -15), (3, 0), (6, 10), (12, 20)), -1, 3, unknown=True,
     ),
+    Characteristic("tight_months", _C, ((0, 6), (1, 0), (2, -8), (4, -18), (6, -25)), neutral=1, unknown=True),
+    Characteristic(
+        "inflow_spread_ratio", _C, ((0.15, 8), (0.3, 0), (0.5, -6), (0.8, -14), (1.2, -22)), neutral=0.3, unknown=True
+    ),
     Characteristic(
         "balance_mean_ratio", _C, ((3, -20), (6, -8), (12, 0), (25, 10)), -1, 12, unknown=True
     ),
