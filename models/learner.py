@@ -323,7 +323,12 @@ class Learner:
         counters = dict(sorted(self._counters.items()))
         arrays, lineage = self.council.publish(self._version, as_of_ms)
         snapshot = Snapshot(
-            self._version, as_of_ms, arrays, self._joiner.indicators.table(as_of_ms), counters, lineage=lineage,
+            self._version,
+            as_of_ms,
+            arrays,
+            self._joiner.indicators.table(as_of_ms),
+            counters,
+            lineage=lineage,
             credit=self.credit.part(),
         )
         for version, weights, origin in self.council.challengers(self._version + 1, as_of_ms):

@@ -20,7 +20,11 @@ PAIRS: tuple[tuple[str, str], ...] = (
     ("arrears_reported_days", "arrears_previous"),
 )
 _SIDES = {
-    code: (CODES.index(code), tuple(float(x) for x, _ in CARD[CODES.index(code)].curve), CARD[CODES.index(code)].unknown)
+    code: (
+        CODES.index(code),
+        tuple(float(x) for x, _ in CARD[CODES.index(code)].curve),
+        CARD[CODES.index(code)].unknown,
+    )
     for pair in PAIRS
     for code in pair
 }

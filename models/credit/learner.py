@@ -24,7 +24,7 @@ from models.credit.challenger import pair_hats
 from models.credit.curves import hats, points_of, projected, weights_of
 from models.credit.migration import Migration
 from models.credit.regression import HatRegression
-from models.credit.scale import FACTOR, OFFSET
+from models.credit.scale import FACTOR, OFFSET, pd_of
 from models.errors import LearnerError
 from models.grades import DEFAULT_GRADE
 
@@ -210,8 +210,9 @@ class CreditLearner:
         return Card(version, as_of_ms, points, base, short, {name: self.counters[name] for name in kept})
 
     def challenger_pd(self, inputs: Sequence[float]) -> float:
-        """What the richer model says of a vector."""
-        return self.challenger.pd(pair_hats(inputs))
+        """What the richer model says of a vector: the mean, in log-odds, of the card's lines and the pairs."""
+        mean = (self.card_model.log_odds(hats(inputs)) + self.challenger.log_odds(pair_hats(inputs))) / 2
+        return 1.0 - pd_of(OFFSET + FACTOR * mean)
 
     def table(self, before: CompiledCard, after: CompiledCard) -> dict[str, float]:
         """How the newest lessons' grades would move from one card to the other, as counts by `A>BBB`."""

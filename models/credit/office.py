@@ -67,9 +67,7 @@ class CreditOffice:
                 self.learner.counters["in_default"] += 1  # what has happened cannot be foretold
             elif o.credit_version == CREDIT_VERSION:
                 pd = o.pd_12m if o.pd_12m is not None else 0.0
-                self.learner.observe(
-                    o.customer_id, o.facility_id or "", o.event_time_ms, o.credit_inputs, pd, o.grade
-                )
+                self.learner.observe(o.customer_id, o.facility_id or "", o.event_time_ms, o.credit_inputs, pd, o.grade)
             else:
                 self.learner.counters["other_catalogue"] += 1
         elif o.outcome in OUTCOMES:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from math import exp
 from typing import Any
 
 from models.linear import regression
@@ -11,7 +10,6 @@ from models.linear import regression
 # Points are fitted to few outcomes: steps are large, and what is published is their running mean.
 _RATE, _INTERCEPT_RATE, _STRENGTH = 0.4, 0.01, 1.0
 _MEAN_EVERY, _MEAN_SHARE = 250, 0.1
-_LOG_ODDS_MAX = 30.0
 
 Projection = Callable[[Mapping[int, float], Mapping[int, float]], dict[int, float]]
 
@@ -60,10 +58,6 @@ class HatRegression:
         """Log-odds of bad by the mean weights."""
         mean = self.mean
         return self.mean_intercept + sum(mean.get(name, 0.0) * share for name, share in seen.items())
-
-    def pd(self, seen: Mapping[int, float]) -> float:
-        """Probability of bad by the mean weights."""
-        return 1.0 / (1.0 + exp(-max(-_LOG_ODDS_MAX, min(_LOG_ODDS_MAX, self.log_odds(seen)))))
 
     def dump(self) -> list[Any]:
         """Plain values for a checkpoint."""

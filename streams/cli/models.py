@@ -55,7 +55,9 @@ class ModelsError(RiskshiftError):
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options."""
-    parser.add_argument("what", choices=("list", "show", "promote", "rollback", "approve-credit", "history"), help="what to do")
+    parser.add_argument(
+        "what", choices=("list", "show", "promote", "rollback", "approve-credit", "history"), help="what to do"
+    )
     parser.add_argument("version", nargs="?", type=count, metavar="VERSION", help="of show, promote and approve-credit")
     parser.add_argument("--to", type=count, metavar="VERSION", help="rollback: to this version's state")
     parser.add_argument("--by", metavar="NAME", help="promote, rollback, approve-credit: who says so")

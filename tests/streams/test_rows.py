@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from functools import cache
 from typing import Any
 
@@ -17,6 +16,7 @@ from streams.rows import (
     ROW_VERSION,
     CustomerRow,
     PartitionMeta,
+    checksum,
     pack,
     state_bytes,
     unpack,
@@ -35,7 +35,7 @@ def lived() -> tuple[CustomerRow, ...]:
 
 
 def sealed(body: bytes, version: int = ROW_VERSION) -> bytes:
-    return bytes([version]) + zlib.crc32(body).to_bytes(4, "big") + body
+    return bytes([version]) + checksum(version, body) + body
 
 
 def test_rows_come_back_the_same() -> None:
