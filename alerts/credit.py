@@ -231,7 +231,7 @@ class CreditDesk:
             return True
         if score is None:
             return False
-        grade = grade_of(score.pd_12m)
+        grade = grade_of(score.grading_pd)
         fell = bool(risk.grade) and GRADES.index(grade) > GRADES.index(risk.grade)
         if fell or not risk.grade:
             risk.grade, risk.pd_12m = grade, score.pd_12m

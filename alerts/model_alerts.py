@@ -21,7 +21,7 @@ _SEVERITY: dict[str, Severity] = {
     "guard_weights": "critical", "guard_loss": "high", "guard_calibration": "high", "guard_alert_volume": "high",
     "champion_astray": "high", "drift_loss": "high", "drift_inputs": "low", "drift_volume": "low",
     "labels_capped": "high", "challenger_ready": "info", "promoted": "medium", "rolled_back": "high",
-    "challenger_reset": "medium",
+    "challenger_reset": "medium", "credit_approved": "medium",
 }  # fmt: skip
 
 

@@ -17,7 +17,7 @@ REASONS_MAX = 4
 Severity = Literal["info", "low", "medium", "high", "critical"]
 SEVERITIES: tuple[Severity, ...] = ("info", "low", "medium", "high", "critical")
 FraudLevel = Literal["normal", "watch", "elevated", "high"]
-Grade = Literal["AAA", "AA", "A", "BBB", "BB", "B", "CCC", "CC", "C", "D"]
+Grade = Literal["AAA", "AA", "A", "BBB", "BB", "B", "CCC", "C", "D"]
 DpdClass = Literal["current", "dpd_1", "dpd_30", "dpd_60", "dpd_90"]
 FiveClass = Literal["normal", "special_mention", "substandard", "doubtful", "loss"]
 Action = Literal[
@@ -307,6 +307,12 @@ class Decision(Struct, kw_only=True, omit_defaults=True, gc=False):
     product: str | UnsetType = UNSET
     holdout: bool | UnsetType = UNSET
     application: ApplicationState | UnsetType = UNSET
+    facility_id: str | UnsetType = UNSET
+    pd_90d: float | UnsetType = UNSET
+    credit_change: dict[str, float] | UnsetType = UNSET
+    credit_inputs: list[float] | UnsetType = UNSET
+    credit_version: int | UnsetType = UNSET
+    credit_card: int | UnsetType = UNSET
 
 
 _encoder = msgspec.json.Encoder()

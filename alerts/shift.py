@@ -245,7 +245,7 @@ class Assessor:
         borrower
             The customer at this moment: without it nothing that favours them is given, and no plan is made.
         """
-        grade = DEFAULT_GRADE if defaulted else state_grade(score.pd_12m, days_past_due)
+        grade = DEFAULT_GRADE if defaulted else state_grade(score.grading_pd, days_past_due)
         return self._credit.grade(risk, facts, score, grade, borrower)
 
     def application(

@@ -26,6 +26,7 @@ from features.events import (
     LoanGranted,
     Outcome,
     Profile,
+    RegistryChange,
     Repayment,
     Statement,
     Transaction,
@@ -36,11 +37,15 @@ from features.view import CreditView, view
 
 __all__ = ["CreditRow", "CreditView", "Signal", "apply", "days_past_due", "fire", "next_due", "view"]
 
-FACILITIES_MAX = 8
+FACILITIES_MAX = 6
 APPLICATIONS_MAX = 12
 OVERDRAWN_MAX = 8
 INCOME_CATEGORIES = frozenset(("salary", "pension"))
 INCOME_SOURCES = frozenset(("salary", "pension", "revenue"))
+# A report of the house's own books: its arrears are the month's; a bureau's may be of years ago.
+ISSUER = "issuer"
+# A new address or a raised capital says little; these are asked about.
+REGISTRY_CONCERNS = frozenset(("director", "filing_late", "owner", "status"))
 
 T = TypeVar("T")
 
@@ -72,10 +77,12 @@ def fire(row: CreditRow, at_ms: int) -> list[Signal]:
     signals = []
     while (first := _next(row)) and first[0].due_ms <= at_ms:
         signal, facility = first
+        row.months.reach(signal.due_ms)
         if facility is None:
             row.income.fired()
         else:
             facility.fired(signal)
+            row.months.late(facility.days_past_due(signal.due_ms))
         signals.append(signal)
     return signals
 
@@ -128,7 +135,14 @@ def _transaction(row: CreditRow, event: Transaction) -> bool:
     elif category == "penalty_interest":
         row.penalty_ms = max(row.penalty_ms, event.event_time_ms)
         changed = True
+    elif category == "household":
+        row.household_ms = max(row.household_ms, event.event_time_ms)
     if isinstance(balance, int):
+        months = row.months
+        if event.event_time_ms >= months.ends_ms:
+            months.reach(event.event_time_ms)
+        # Interest is neither earned nor spent.
+        months.booked(balance, 0 if category == "interest" else event.amount_minor, event.direction == "credit")
         account = crc32((event.account_id or "").encode())
         below = account in row.overdrawn
         if balance < 0 and not below and len(row.overdrawn) < OVERDRAWN_MAX:
@@ -151,9 +165,15 @@ def _application(row: CreditRow, event: Application) -> bool:
 
 def _statement(row: CreditRow, event: Statement) -> bool:
     facility = _facility(row, event.facility_id, event.event_time_ms)
-    limit = _known(event.limit_minor)
+    limit, months = _known(event.limit_minor), row.months
+    asked, paid = facility.statement_minor, facility.paid_minor
+    months.reach(event.event_time_ms)
+    months.late(facility.days_past_due(event.event_time_ms))
     if facility.statement(event.balance_minor, event.minimum_due_minor, event.due_time_ms, limit):
         row.minimum_only.add(event.event_time_ms)
+    lines = [f for f in row.facilities if f.limit_minor]
+    used = sum(max(0, f.balance_minor) for f in lines)
+    months.billed(asked, paid, sum(f.limit_minor for f in lines), used)
     return True
 
 
@@ -161,7 +181,10 @@ def _repayment(row: CreditRow, event: Repayment) -> bool:
     if event.returned is True:
         row.returned.add(event.event_time_ms)
     else:
-        _facility(row, event.facility_id, event.event_time_ms).pay(event.amount_minor, event.event_time_ms)
+        facility = _facility(row, event.facility_id, event.event_time_ms)
+        row.months.reach(event.event_time_ms)
+        row.months.late(facility.days_past_due(event.event_time_ms))
+        facility.pay(event.amount_minor, event.event_time_ms)
     return True
 
 
@@ -212,6 +235,9 @@ def _bureau(row: CreditRow, event: BureauReport) -> bool:
     row.bureau_score = row.bureau_score if score is None else score
     row.bureau_dpd_max = row.bureau_dpd_max if dpd is None else dpd
     row.bureau_inquiries = row.bureau_inquiries if inquiries is None else inquiries
+    if dpd is not None and event.bureau == ISSUER:
+        row.months.reach(event.event_time_ms)
+        row.months.late(dpd)
     return True
 
 
@@ -227,6 +253,13 @@ def _legal(row: CreditRow, event: LegalEvent) -> bool:
         row.legal_count += 1
         row.legal_ms = max(row.legal_ms, event.event_time_ms)
     return True
+
+
+def _registry(row: CreditRow, event: RegistryChange) -> bool:
+    if event.type in REGISTRY_CONCERNS:
+        row.registry.add(event.event_time_ms)
+        return True
+    return False
 
 
 def _outcome(row: CreditRow, event: Outcome) -> bool:
@@ -253,5 +286,6 @@ _LEARN: dict[type[Event], Callable[[CreditRow, Any], bool]] = {
     BureauReport: _bureau,
     EmploymentChange: _employment,
     LegalEvent: _legal,
+    RegistryChange: _registry,
     Outcome: _outcome,
 }

@@ -14,6 +14,7 @@ import msgspec
 
 from features.facility import DAY_MS, Facility
 from features.income import IncomeRhythm
+from features.months import Months
 from features.warnings import Warnings
 
 EVENT_IDS_MAX = 32
@@ -205,6 +206,17 @@ class CreditRow(msgspec.Struct, array_like=True):
     employer: str = ""
     customer_since_ms: int = -1
     warnings: Warnings = msgspec.field(default_factory=Warnings)
+    months: Months = msgspec.field(default_factory=Months)
+    registry: Fading = msgspec.field(default_factory=Fading)
+    household_ms: int = -1
+    # Calendar month of the last observation the learner was given, see `models/credit`.
+    observed_month: int = -1
+    # What the customer was last scored with: version of the card, points, the part of them that a change of cards
+    # brought and that no grade has taken over yet, and the environment's points.
+    card_version: int = 0
+    card_points: float = 0.0
+    card_shift: float = 0.0
+    card_environment: float = 0.0
 
     def __copy__(self) -> CreditRow:
         return msgspec.convert(msgspec.to_builtins(self), CreditRow)

@@ -20,8 +20,8 @@ class Grade(NamedTuple):
 
 # Steps widen by roughly two to three, as on public rating scales; the last takes everyone who is left.
 MASTER_SCALE: tuple[Grade, ...] = (
-    Grade("AAA", 0.0010), Grade("AA", 0.0025), Grade("A", 0.0060), Grade("BBB", 0.0150), Grade("BB", 0.0350),
-    Grade("B", 0.0800), Grade("CCC", 0.1800), Grade("CC", 0.3500), Grade("C", 1.0000),
+    Grade("AAA", 0.0005), Grade("AA", 0.0015), Grade("A", 0.0040), Grade("BBB", 0.0100), Grade("BB", 0.0300),
+    Grade("B", 0.0800), Grade("CCC", 0.2000), Grade("C", 1.0000),
 )  # fmt: skip
 
 GRADES: tuple[str, ...] = tuple(grade.name for grade in MASTER_SCALE)
@@ -32,7 +32,7 @@ def grade_of(pd: float, scale: tuple[Grade, ...] = MASTER_SCALE) -> str:
 
     Examples
     --------
-    >>> grade_of(0.0010), grade_of(0.0011), grade_of(1.0)
+    >>> grade_of(0.0005), grade_of(0.0006), grade_of(1.0)
     ('AAA', 'AA', 'C')
     """
     for grade in scale:

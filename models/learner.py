@@ -17,6 +17,8 @@ import numpy as np
 from features.catalogue import FEATURE_VERSION
 from features.warning_catalogue import COMMON, ON
 from models.community import CommunityMonitor, Membership, Shock
+from models.credit.learner import CreditSettings
+from models.credit.office import CreditOffice
 from models.early_warning import WarningLearner
 from models.errors import CheckpointError, LearnerError
 from models.governance.council import Council
@@ -51,13 +53,16 @@ class Learner:
 
     Attributes
     ----------
+    credit
+        Credit observations, what is learned of them, and the cards.
     challengers
         Snapshots of challengers made so far, for the driver to publish and clear; they hold no indicators.
     """
 
     def __init__(
-        self, partitions: int, settings: LearnerSettings | None = None, rules: ModelRules | None = None
-    ) -> None:
+        self, partitions: int, settings: LearnerSettings | None = None, rules: ModelRules | None = None,
+        credit: CreditSettings | None = None,
+    ) -> None:  # fmt: skip
         if partitions < 1:
             raise LearnerError(f"expected at least one partition, found {partitions}: create the topics first")
         self.settings = settings or LearnerSettings()
@@ -67,6 +72,7 @@ class Learner:
         self._ends = [Cell(0, -1, -1)] * partitions
         self._refilling: tuple[list[Cell], list[list[int]]] | None = None
         self.council = Council(self.rules)
+        self.credit = CreditOffice(credit)
         self.challengers: list[Snapshot] = []
         self._warnings = WarningLearner()
         self._communities = CommunityMonitor()
@@ -113,7 +119,8 @@ class Learner:
             self._process(epoch, live)
             if live:
                 self._done_ms, self._refilling = epoch.end_ms, None
-                if self.council.urgent or (self._joiner.changed and self._publication_due(epoch.end_ms)):
+                changed = self._joiner.changed or self.credit.changed
+                if self.council.urgent or (changed and self._publication_due(epoch.end_ms)):
                     snapshots.append(self._publish(epoch.end_ms))
         return snapshots + self._obey(self._done_ms)
 
@@ -169,7 +176,7 @@ class Learner:
                 resume=[(cell.start, cell.reached_ms, cell.source_offset) for cell in resume],
                 evicted=evicted, counters=dict(self._counters), rivers=rivers,
                 indicators=self._joiner.indicators.dump(), joiner=self._joiner.dump([cell.start for cell in resume]),
-                council=council, drift=drift,
+                council=council, drift=drift, credit=self.credit.dump(),
                 shadows=[[p, offset, list(said)] for (p, offset), said in self._shadows.items()],
                 warnings=self._warnings.dump(), communities=self._communities.dump(),
             ),
@@ -220,6 +227,7 @@ class Learner:
         learner._drift = DriftMonitor.load(learner.rules.drift, saved.drift, saved.rivers["drift"])
         # Under other candidates the old ones' words about waiting events have no addressee.
         learner._shadows = {(p, offset): tuple(said) for p, offset, said in saved.shadows} if same else {}
+        learner.credit = CreditOffice.load(saved.credit)
         learner._counters = Counter(saved.counters)
         learner._warnings.restore(saved.warnings)
         learner._communities.restore(saved.communities)
@@ -245,10 +253,20 @@ class Learner:
         while self._rulings and self._rulings[0].after_ms <= until_ms:
             ruling = self._rulings.pop(0)
             if not self.council.registry.has_obeyed(ruling.command.id):
-                self.council.obey(ruling.command, max(ruling.after_ms, 0), self._joiner.desk)
-                if self.council.urgent:
+                self._carry_out(ruling)
+                if self.council.urgent or self.credit.changed:
                     snapshots.append(self._publish(max(self._done_ms, 0)))
         return snapshots
+
+    def _carry_out(self, ruling: Ruling) -> None:
+        command, at_ms = ruling.command, max(ruling.after_ms, 0)
+        if command.kind != "approve_credit":
+            self.council.obey(command, at_ms, self._joiner.desk)
+            return
+        registry = self.council.registry
+        if refusal := self.credit.approve(command, at_ms, registry):
+            registry.refuse(at_ms, command, refusal)
+        registry.obeyed(command.id)
 
     def _process(self, epoch: Epoch, live: bool) -> None:
         # What was learned before the checkpoint only fills the store again: same steps, nothing counted or learned.
@@ -258,6 +276,8 @@ class Learner:
             self._joiner.take(record, turn, counters, live)
             if live:
                 self._watch(record.observation)
+                # All that waits in credit is in the checkpoint: months are too long to be read again.
+                self.credit.take(record.observation)
         for partition, end in epoch.ends.items():
             self._reached[partition] = end.reached_ms
             if live:
@@ -266,6 +286,7 @@ class Learner:
             self._joiner.reach(partition, reached_ms, turn, counters, live)
         if live:
             self._learn(turn, epoch.end_ms)
+            self.credit.advance(epoch.end_ms)
             self._joiner.changed |= self._warnings.mature(epoch.end_ms)
             shocks = self._communities.advance(epoch.end_ms)
             if shocks:
@@ -342,7 +363,7 @@ class Learner:
         arrays, lineage = self.council.publish(self._version, as_of_ms)
         snapshot = Snapshot(
             self._version, as_of_ms, arrays, self._joiner.indicators.table(as_of_ms), counters, lineage=lineage,
-            warnings=self._warnings.weights(), struck=self._communities.open(),
+            warnings=self._warnings.weights(), struck=self._communities.open(), credit=self.credit.part(),
         )  # fmt: skip
         for version, weights, origin in self.council.challengers(self._version + 1, as_of_ms):
             self._version = version

@@ -71,6 +71,11 @@ class Observation(Struct, kw_only=True, gc=False):
     employer: str | None = None
     watch: bool | None = None
     warning_probability: float | None = None
+    facility_id: str | None = None
+    pd_12m: float | None = None
+    grade: str = ""
+    credit_inputs: list[float] | None = None
+    credit_version: int = 0
 
     @property
     def is_scored(self) -> bool:

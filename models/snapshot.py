@@ -19,6 +19,7 @@ from msgspec import Struct
 
 from features.catalogue import FEATURE_VERSION
 from models.compiled import CompiledFraud, FraudArrays
+from models.credit.published import CreditPart
 from models.early_warning import EXPERT, WarningWeights
 from models.errors import BaseMissingError, SnapshotError
 from models.governance.records import Lineage
@@ -55,6 +56,8 @@ class Snapshot:
         Weights of the early-warning score.
     struck
         Groups (``district:id``, ``employer:id``) under a common shock now, with the id of their community alert.
+    credit
+        The credit card in force and what the learner proposes in its place.
     """
 
     version: int
@@ -66,12 +69,15 @@ class Snapshot:
     lineage: Lineage = field(default_factory=Lineage)
     warnings: WarningWeights = EXPERT
     struck: dict[str, str] = field(default_factory=dict)
+    credit: CreditPart = field(default_factory=CreditPart)
 
 
 class LoadedSnapshot:
-    """A snapshot made ready for scoring, once: `fraud.score(...)`, `shared.terminal(...)`, `shared.merchant(...)`."""
+    """A snapshot made ready for scoring, once: `fraud.score(...)`, `shared.terminal(...)`, `shared.merchant(...)`, `cards`."""
 
-    __slots__ = ("as_of_ms", "counters", "feature_version", "fraud", "shared", "struck", "version", "warnings")
+    __slots__ = (
+        "as_of_ms", "cards", "counters", "feature_version", "fraud", "shared", "struck", "version", "warnings"
+    )  # fmt: skip
 
     def __init__(self, snapshot: Snapshot) -> None:
         self.version = snapshot.version
@@ -83,6 +89,7 @@ class LoadedSnapshot:
         self.warnings = snapshot.warnings
         # As the customers' rows name their groups.
         self.struck = {crc32(name.encode()): alert_id for name, alert_id in snapshot.struck.items()}
+        self.cards = snapshot.credit.cards()
 
 
 class _Places(Struct, array_like=True):
@@ -113,6 +120,7 @@ class _Body(Struct, array_like=True):
     gone: list[list[str]]
     warnings: WarningWeights = EXPERT
     struck: dict[str, str] = {}
+    credit: CreditPart = CreditPart()
 
 
 class _Chunk(Struct, array_like=True):
@@ -161,6 +169,7 @@ def pack(snapshot: Snapshot, key: bytes, base: Snapshot | None = None) -> list[b
         terminals, merchants, devices,
         dict(sorted(snapshot.counters.items())), snapshot.lineage,
         0 if base is None else base.version, gone, snapshot.warnings, dict(sorted(snapshot.struck.items())),
+        snapshot.credit,
     )  # fmt: skip
     data = zlib.compress(_encoder.encode(body), 6)
     whole = hashlib.sha256(data).digest()
@@ -249,6 +258,7 @@ def _decode_body(data: bytes, version: int, base_of: Callable[[int], Snapshot] |
             )
         body = _body_decoder.decode(raw)
         arrays = unpack_arrays(body.fraud)
+        body.credit.cards()  # refuses a card that is not sound
     except (zlib.error, msgspec.MsgspecError, ValueError, IndexError) as error:
         raise SnapshotError(f"expected the body of snapshot {version}, found other ({error}): {_RESTART}") from error
     tables = [_unpack_places(places) for places in (body.terminals, body.merchants, body.devices)]
@@ -275,7 +285,7 @@ def _decode_body(data: bytes, version: int, base_of: Callable[[int], Snapshot] |
         )
     return Snapshot(
         body.version, body.as_of_ms, arrays, shared, body.counters, body.feature_version, body.lineage, body.warnings,
-        body.struck,
+        body.struck, body.credit,
     )  # fmt: skip
 
 

@@ -22,7 +22,9 @@ from features.events import Control, Event, Indicator, Outcome, Tick, Transactio
 from features.events import encode as event_json
 from features.kinds import ALL_KINDS
 from models.compiled import CONTRIBUTION_NAMES
+from models.credit.characteristics import CREDIT_VERSION
 from streams.rows import PartitionMeta
+from streams.standing import Standing
 
 REASONS_MAX = 4
 
@@ -201,7 +203,22 @@ def outcome_fields(event: Outcome) -> dict[str, Any]:
         "about_event_id": event.about_event_id or UNSET,
         "typology": event.typology or UNSET,
         "actor": event.actor or UNSET,
+        "facility_id": event.facility_id or UNSET,
     }
+
+
+def credit_fields(standing: Standing, grade: str, facility: tuple[str, int] | None) -> dict[str, Any]:
+    """What a decision says of a credit score; the inputs where the learner shall have them."""
+    score = standing.score
+    fields: dict[str, Any] = {"pd_12m": score.pd_12m, "pd_90d": score.pd_90d, "grade": grade or UNSET}
+    if score.change:
+        fields["credit_change"] = {name: round(points, 6) for name, points in score.change.items()}
+    if standing.inputs is not None:
+        fields["credit_inputs"], fields["credit_version"] = list(standing.inputs), CREDIT_VERSION
+        fields["credit_card"] = score.card_version
+        if facility is not None:
+            fields["facility_id"] = facility[0]
+    return fields
 
 
 def level_of(risk: RiskState, card_id: object) -> str:

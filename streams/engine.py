@@ -19,7 +19,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
-from msgspec import UNSET, Struct
+from msgspec import Struct
 
 from alerts.lending.borrower import Borrower
 from alerts.shift import Assessor, Change, Facts
@@ -50,6 +50,7 @@ from streams.dispositions import (
     Output,
     Record,
     controlled,
+    credit_fields,
     dead_letter,
     decided,
     level_of,
@@ -261,7 +262,7 @@ class Engine:
         if not row.hot.remember(event.event_id):
             self._steps.append(decided(self.meta, "duplicate", event, offset, customer_id, {}))
             return
-        signals: Sequence[Fired] = fire(row, at_ms) if 0 <= row.credit_due_ms <= at_ms else ()
+        signals: Sequence[Fired] = self._fired(row, at_ms) if 0 <= row.credit_due_ms <= at_ms else ()
         reviews = silences(row, signals) if signals else []
         vector = hot.update(row.hot, event, self._model.shared)
         due = warnings.apply(row.credit, event, row.hot.merchants)
@@ -276,13 +277,16 @@ class Engine:
         if due or reviews:
             step.reviews = reviews + review(row, at_ms) if due else reviews
         if changed:
-            step.standing = standing_of(row, at_ms)
+            step.standing = standing_of(row, at_ms, self._model.cards, self.meta.environment, event)
             step.facility = facility_of(row, event)
             step.borrower = lending.borrower_at(row, event, step.standing)
         if vector is not None:
             step.place = len(self._vectors)
             self._vectors.append(_pack_vector(*vector))
         self._steps.append(step)
+
+    def _fired(self, row: CustomerRow, until_ms: int) -> list[Fired]:
+        return fire(row, until_ms, self._model.cards, self.meta.environment)
 
     def _check_control(self, control: Control, record: Record) -> None:
         if record.key is not None:
@@ -310,6 +314,9 @@ class Engine:
             self._use_versions()
             out.decisions.append(controlled(self.meta, control, offset))
         elif isinstance(control, Indicator):
+            self.meta.environment.observe(
+                control.scope, control.scope_id, control.name, control.event_time_ms, control.value
+            )
             out.decisions.append(controlled(self.meta, control, offset))
 
     def _wake(self, tick: Tick, out: Output) -> None:
@@ -321,7 +328,7 @@ class Engine:
                 continue
             signals: Sequence[Fired] = ()
             if 0 <= row.credit_due_ms <= until:
-                signals = fire(row, until)
+                signals = self._fired(row, until)
                 row.credit_due_ms = _or_never(credit.next_due(row.credit))
             self._touched[customer_id] = row
             step = _Step(position, customer_id, customer_id.encode(), row, tick, signals)
@@ -425,8 +432,7 @@ class Engine:
                     borrower=step.borrower,
                 )
             )
-            fields["pd_12m"] = standing.score.pd_12m
-            fields["grade"] = risk.grade or UNSET
+            fields |= credit_fields(standing, risk.grade, step.facility)
         hold(self._desk, self._model, row, step.customer_id, event, step.reviews, changes, fields)
         if isinstance(event, Event) and (step.borrower or type(event) in lending.KINDS):
             fields |= lending.lend(assessor, risk, self._facts(step), event, standing, step.borrower, changes)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 from msgspec import Struct
 
+from models.credit.office import CreditStanding
 from models.governance.records import Card, Command, Entry, Ruling
 from streams.bulletin import CHECKPOINT_KEY
 
@@ -54,6 +55,7 @@ class CouncilStanding(Struct, frozen=True):
     lessons_rolled_back: int
     labels_quarantined: int
     rules: str
+    credit: CreditStanding | None = None
 
 
 class _Signed(Struct, array_like=True):
@@ -85,7 +87,9 @@ def _signature(name: bytes, body: bytes, key: bytes) -> str:
     return hmac.new(key, head + body, hashlib.sha256).hexdigest()
 
 
-def standing_of(council: Council, counters: dict[str, int], suspended: dict[str, int]) -> CouncilStanding:
+def standing_of(
+    council: Council, counters: dict[str, int], suspended: dict[str, int], credit: CreditStanding | None = None
+) -> CouncilStanding:
     """The council as people see it."""
     champion = council.proof.stand(council.champion.compiled)
     candidates = [
@@ -99,7 +103,7 @@ def standing_of(council: Council, counters: dict[str, int], suspended: dict[str,
     return CouncilStanding(
         council.champion.rules.name, council.version, [keep.version for keep in council.keeps], candidates, suspended,
         council.set_aside, counters.get("labels_quarantined", 0) + counters.get("labels_set_aside", 0),
-        council.rules.version,
+        council.rules.version, credit,
     )  # fmt: skip
 
 

@@ -78,7 +78,7 @@ class Outbox:
         known = [version, *(it.version for it in self._challengers.values())]
         known += [keep.version for keep in learner.council.keeps]
         cards = [card for number, card in sorted(self._cards.items()) if number in known]
-        standing = standing_of(learner.council, learner.stats(), learner.suspended)
+        standing = standing_of(learner.council, learner.stats(), learner.suspended, learner.credit.standing())
         records = [*self._records, *said((), cards, key), sealed(STANDING_KEY, standing, key)]
         items += [(name, value, ()) for name, value in records]
         state = learner.checkpoint(key)

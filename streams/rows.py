@@ -11,6 +11,7 @@ import zlib
 import msgspec
 
 from alerts.state import RiskState
+from features.environment import Environment
 from features.errors import RowError
 from features.row import CreditRow, HotRow
 
@@ -37,7 +38,8 @@ class CustomerRow(msgspec.Struct, array_like=True, gc=False):
 
 
 class PartitionMeta(msgspec.Struct, array_like=True, gc=False):
-    """What one partition itself remembers: how far it is, which time it is, which versions are in force.
+    """What one partition itself remembers: how far it is, which time it is, which versions are in force, how
+    the world's figures stand against their past.
 
     `binding` names the cluster, input topic and partition count that the offsets belong to.
     """
@@ -51,6 +53,7 @@ class PartitionMeta(msgspec.Struct, array_like=True, gc=False):
     model_version: int = 0
     policy_version: str = ""
     binding: str = ""
+    environment: Environment = msgspec.field(default_factory=Environment)
 
 
 class RowHead(msgspec.Struct, array_like=True, gc=False):

@@ -6,31 +6,72 @@ from typing import NamedTuple
 
 from features import credit
 from features.credit import Signal
-from features.events import Event
-from models.scorecard import CreditScore, score
+from features.environment import Environment
+from features.events import Application, Event, LoanGranted, Outcome, Statement, Tick
+from models.credit.change import Cards, settle
+from models.scorecard import CreditScore, inputs_of
 from streams.rows import CustomerRow
+
+# Each of these is an observation the learner is given; other events only where a month went by without one.
+_OBSERVED = frozenset((Application, LoanGranted, Statement))
 
 
 class Standing(NamedTuple):
-    """Credit as of one moment."""
+    """Credit as of one moment; `inputs` are there when the learner shall have them."""
 
     score: CreditScore
     days_past_due: int
     defaulted: bool
+    inputs: tuple[float, ...] | None = None
 
 
 Fired = tuple[Signal, Standing | None]
 
 
-def standing_of(row: CustomerRow, at_ms: int) -> Standing | None:
-    """Credit as of a time; None for a customer without any."""
-    view = credit.view(row.credit, at_ms)
-    return Standing(score(view), view.days_past_due, view.defaulted) if view.has_credit else None
+def standing_of(
+    row: CustomerRow, at_ms: int, cards: Cards, environment: Environment, event: Event | Tick | None = None
+) -> Standing | None:
+    """Credit as of a time; None for a customer without any.
+
+    Parameters
+    ----------
+    row
+        Remembers what it was scored with, for the next change.
+    cards
+        In force, and the one before.
+    environment
+        The partition's baselines: read for firms only.
+    event
+        What brought it up; decides whether this is an observation to learn from.
+    """
+    own = row.credit
+    if not own.facilities:
+        return None
+    stress = environment.stress("industry", own.industry) if own.enterprise and own.industry else 0.0
+    view = credit.view(own, at_ms, stress)
+    inputs = inputs_of(view)
+    score = settle(own, inputs, cards)
+    observed = None
+    # An outcome is the truth about earlier observations, and none of its own.
+    if event is not None and type(event) is not Outcome and _is_observed(row, event):
+        observed = tuple(map(float, inputs))
+    return Standing(score, view.days_past_due, view.defaulted, observed)
 
 
-def fire(row: CustomerRow, at_ms: int) -> list[Fired]:
+def _is_observed(row: CustomerRow, event: Event | Tick) -> bool:
+    own = row.credit
+    own.months.reach(event.event_time_ms)
+    month = own.months.month
+    if type(event) not in _OBSERVED and month <= own.observed_month + 1:
+        # Statements come monthly: the last month's will have its next soon.
+        return False
+    own.observed_month = month
+    return True
+
+
+def fire(row: CustomerRow, at_ms: int, cards: Cards, environment: Environment) -> list[Fired]:
     """Signals due by `at_ms`, each with the credit standing as of its own due time."""
-    return [(signal, standing_of(row, signal.due_ms)) for signal in credit.fire(row.credit, at_ms)]
+    return [(signal, standing_of(row, signal.due_ms, cards, environment)) for signal in credit.fire(row.credit, at_ms)]
 
 
 def facility_of(row: CustomerRow, event: Event) -> tuple[str, int] | None:

@@ -255,10 +255,7 @@ class Council:
         else:
             refusal = self._promotion(command, at_ms) if command.kind == "promote" else self._rollback(command, at_ms)
         if refusal:
-            self.registry.enter(
-                at_ms, command.kind, command.version, "", command.by, f"{command.why}; refused: {refusal}", command.id,
-                accepted=False,
-            )  # fmt: skip
+            self.registry.refuse(at_ms, command, refusal)
         self.registry.obeyed(command.id)
 
     def _promotion(self, command: Command, at_ms: int) -> str:

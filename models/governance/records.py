@@ -7,10 +7,11 @@ from typing import Literal
 from msgspec import Struct
 
 Role = Literal["champion", "challenger"]
-CommandKind = Literal["promote", "rollback", "release"]
+CommandKind = Literal["promote", "rollback", "release", "approve_credit"]
 NEWS: tuple[str, ...] = (
     "guard_weights", "guard_loss", "guard_calibration", "guard_alert_volume", "champion_astray", "drift_loss",
     "drift_inputs", "drift_volume", "labels_capped", "challenger_ready", "promoted", "rolled_back", "challenger_reset",
+    "credit_approved",
 )  # fmt: skip
 
 

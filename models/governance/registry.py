@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from models.governance.records import Card, Entry, News
+from models.governance.records import Card, Command, Entry, News
 from models.shared import DAY_MS
 
 # Remembered in the checkpoint; an older command is never asked again.
@@ -42,6 +42,11 @@ class Registry:
         """A line of history."""
         self._numbers += 1
         self.entries.append(Entry(self._numbers, at_ms, what, version, candidate, by, why, command, accepted))
+
+    def refuse(self, at_ms: int, command: Command, why: str) -> None:
+        """A line of history for a command that was not carried out."""
+        told = f"{command.why}; refused: {why}"
+        self.enter(at_ms, command.kind, command.version, "", command.by, told, command.id, accepted=False)
 
     def card(self, card: Card) -> None:
         """What a version is."""

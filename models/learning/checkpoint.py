@@ -32,7 +32,7 @@ class Checkpoint(Struct, array_like=True):
         Per partition: offsets among those read again which had been evicted, so they stay out.
     rivers
         Pickled River objects by name; only ever opened through the restricted unpickler, after the signature.
-    indicators, joiner, council, drift
+    indicators, joiner, council, drift, credit
         What the learner's parts dumped.
     shadows
         (partition, offset, probabilities) of held-out events that wait for their label.
@@ -58,6 +58,7 @@ class Checkpoint(Struct, array_like=True):
     council: list[Any]
     drift: list[Any]
     shadows: list[Any]
+    credit: list[Any] = []
     warnings: list[Any] = []
     communities: list[Any] = []
 

@@ -32,13 +32,19 @@ expert prior scores. With --learn another file teaches first; where both overlap
 formats:
 {formats}
 What each column becomes, and how a mapping file describes a file of your own, is in docs/sources.md; what
-every figure means is in docs/evaluate.md. Berka and uci-default know of no fraud and are refused.
+every figure means is in docs/evaluate.md. Berka and uci-default know of no fraud.
+
+With --target default the credit scores are judged: uci-default (a quarter of the clients, by a hash of the id, is scored
+and never learned from; with --learn one file teaches and the other is scored) and berka (every loan at its grant, in
+time order, outcomes known only when they would be). See docs/credit-models.md.
 
 examples:
   riskshift evaluate transactions.parquet --format handbook --test-weeks 2018-08-08,2018-08-15
   riskshift evaluate payments.csv --format csv --mapping payments.toml --report payments.html
   riskshift evaluate june.csv --format csv --mapping payments.toml --learn may.csv --scores june.parquet
   riskshift evaluate events.jsonl --format events --from 2025-02-01 --json
+  riskshift evaluate clients.csv --format uci-default --target default --learn others.csv --scores clients.parquet
+  riskshift evaluate berka/ --format berka --target default
 """.format(
     formats="\n".join(f"  {name:<12} {line}" for name, line in FORMATS.items() if name not in ("berka", "uci-default"))
 )
@@ -51,7 +57,10 @@ _LATEST_LABEL_MS = 60 * DAY_MS
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options."""
     parser.add_argument("file", type=Path, metavar="FILE", help="file or folder to evaluate")
-    parser.add_argument("--format", required=True, metavar="F", help="handbook, events or csv")
+    parser.add_argument("--format", required=True, metavar="F", help="handbook, events or csv; berka or uci-default")
+    parser.add_argument(
+        "--target", choices=("fraud", "default"), default="fraud", help="what is predicted (default: fraud)"
+    )
     parser.add_argument("--mapping", type=Path, metavar="M", help="mapping file (TOML), for --format csv")
     parser.add_argument("--learn", type=Path, metavar="FILE", help="learn from this file too, of the same format")
     parser.add_argument(
@@ -94,6 +103,10 @@ def run(args: argparse.Namespace) -> int:
     for path in (args.scores, args.report):
         if path is not None and not path.resolve().parent.is_dir():
             raise SourceError(f"expected the folder of {path} to exist, found none: create it or name another")
+    if args.target == "default":
+        from streams.cli.evaluate_credit import evaluate_credit
+
+        return evaluate_credit(args)
     with ExitStack() as stack:
         rejects = Rejects(args.rejects, stack)
         source, learn = _sources(args, rejects)

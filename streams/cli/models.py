@@ -27,11 +27,13 @@ Show which fraud model decides, how its challengers do on held-out labels, and c
   show       one version: whose weights, from which version, why, by whom, how it stood
   history    promotions and rollbacks with who and why, refused ones too
   promote    let the challenger of this version decide; only with evidence, see docs/models-governance.md
+  approve-credit  put the credit scorecard of this version in force: the learner's proposal (list shows it), the
+             one before, or 1, the expert's; credit cards never change by themselves, see docs/credit-models.md
   rollback   go back to an earlier state (the newest kept one, or --to VERSION; 1 is the expert's model)
   release    hear the labels of an ACTOR in quarantine again; what was said meanwhile must be said again
 
-promote, rollback and release write a signed command to the models topic; the learner answers there. After the first
-two it publishes the weights under a new number, and every worker switches between two batches. They need the
+All but list, show and history write a signed command to the models topic; the learner answers there. After all of these
+but release it publishes the weights under a new number, and every worker switches between two batches. They need the
 deployment's signing key, wait up to --wait seconds for the answer, and fail (exit status 1) when it is no, or none.
 
 examples:
@@ -41,11 +43,12 @@ examples:
   riskshift models rollback --by "A. Chen" --why "alerts doubled since noon"
   riskshift models rollback --to 1 --by "A. Chen" --why "start again from the expert's weights"
   riskshift models release analyst-7 --by "A. Chen" --why "a batch of old cases, checked"
+  riskshift models approve-credit 2 --by "A. Chen" --why "12 months of outcomes, table of grades looked at"
   riskshift models history --json
 """
-_COMMANDS = ("promote", "rollback", "release")
 WAIT_S = 60.0
 _LOOK_S = 0.5
+_COMMANDS = ("promote", "rollback", "approve-credit", "release")
 
 
 class ModelsError(RiskshiftError):
@@ -55,14 +58,16 @@ class ModelsError(RiskshiftError):
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options."""
     parser.add_argument(
-        "what", choices=("list", "show", "promote", "rollback", "release", "history"), help="what to do"
-    )
+        "what", choices=("list", "show", "promote", "rollback", "approve-credit", "release", "history"),
+        help="what to do",
+    )  # fmt: skip
     parser.add_argument(
-        "version", nargs="?", metavar="VERSION|ACTOR", help="of show and promote; release: whose labels are heard again"
-    )
+        "version", nargs="?", metavar="VERSION|ACTOR",
+        help="of show, promote and approve-credit; release: whose labels are heard again",
+    )  # fmt: skip
     parser.add_argument("--to", type=count, metavar="VERSION", help="rollback: to this version's state")
-    parser.add_argument("--by", metavar="NAME", help="promote, rollback, release: who says so")
-    parser.add_argument("--why", metavar="TEXT", help="promote, rollback, release: why")
+    parser.add_argument("--by", metavar="NAME", help="promote, rollback, approve-credit, release: who says so")
+    parser.add_argument("--why", metavar="TEXT", help="promote, rollback, approve-credit, release: why")
     parser.add_argument(
         "--wait", type=float, default=WAIT_S, metavar="S", help="seconds to wait for the learner's answer (default: 60)"
     )
@@ -104,7 +109,7 @@ def _check(args: argparse.Namespace) -> None:
                 f"expected a VERSION after {args.what}, a whole number, found {args.version}: `riskshift models list` "
                 "shows them"
             ) from None
-    if (args.version is None) == (args.what in ("show", "promote")):
+    if (args.version is None) == (args.what in ("show", "promote", "approve-credit")):
         wanted = "a VERSION" if args.version is None else "no VERSION"
         raise ModelsError(
             f"expected {wanted} after {args.what}: `riskshift models list` shows them; rollback takes --to"
@@ -130,9 +135,10 @@ async def _command(args: argparse.Namespace, settings: Settings, key: bytes) -> 
     from streams.governance import COMMAND_KEY, command_id, sealed
 
     now_ms = int(time.time() * 1000)
-    version = (args.version if args.what == "promote" else args.to) or 0
-    identity = command_id(args.what, version, args.by, args.why, now_ms, args.actor)
-    command = Command(identity, args.what, args.by, args.why, version, now_ms, args.actor)
+    version = (args.to if args.what == "rollback" else args.version) or 0
+    kind = args.what.replace("-", "_")
+    identity = command_id(kind, version, args.by, args.why, now_ms, args.actor)
+    command = Command(identity, kind, args.by, args.why, version, now_ms, args.actor)
     async with PartitionLog(settings, f"command-{identity}", transactional=False) as out:
         name, value = sealed(COMMAND_KEY + identity.encode(), command, key)
         await out.publish(settings.topic_models, 0, [(name, value, ())])
@@ -176,6 +182,13 @@ def _list(args: argparse.Namespace, read: ModelsLog) -> None:
             judged = f"{it.gain:+.5f} nats on {it.frauds} frauds and {it.goods} goods"
             print(f"challenger {it.name} (version {it.version or '-'}): evidence {it.e_value:g}, gain {judged}")
             print(f"    {it.objection or 'may be promoted'}")
+    if standing.credit is not None:
+        credit = standing.credit
+        waits = f"card {credit.proposal} waits for approval" if credit.proposal else "no card waits for approval"
+        print(f"credit card {credit.card} is in force, {waits}; {credit.waiting} observations wait for their outcome")
+        for move, count in credit.moves.items():
+            if len(set(move.split(">"))) > 1:
+                print(f"    {move.replace('>', ' to ')}: {count:.0f} of the newest known customers")
     for actor, until_ms in standing.suspended.items():
         print(f"labels of {actor} wait in quarantine until {_time(until_ms)}")
 

@@ -110,6 +110,14 @@ class Bank:
         yield from sorted(known, key=lambda event: (event.event_time_ms, event.event_id))
 
 
+def loan_ends(folder: Path) -> dict[str, bool]:
+    """For each loan whether it went bad: B and D did, A and C did not; other statuses are left out."""
+    request = Request(folder, None, None, None, None, True, Tally())
+    bad = {"A": False, "C": False, "B": True, "D": True}
+    loans = _loans(folder, {}, request).values()
+    return {loan.facility_id: bad[loan.status] for loan in loans if loan.status in bad}
+
+
 def source_files(folder: Path, name: str) -> list[Path]:
     """Tables of a folder called `name` (`trans.asc`, `trans_1993.parquet`), in the order of their names."""
     if not folder.is_dir():

@@ -6,6 +6,7 @@ SEX, MARRIAGE and AGE are never read: they must not be inputs of a credit decisi
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from features.events import BureauReport, Event, Outcome, OutcomeType, Profile, Repayment, Statement
@@ -35,14 +36,19 @@ def read(request: Request) -> Iterator[Event]:
     if len(files) != 1:
         raise SourceError(f"expected one table of clients, found {len(files)} in {request.path}: name the file")
     present = column_names(files[0])
-    label = next((name for name in LABELS if name in present), LABELS[0])
-    needed = ["ID", "LIMIT_BAL", label]
+    label = next((name for name in LABELS if name in present), LABELS[0] if request.outcomes else "")
+    needed = ["ID", "LIMIT_BAL", *filter(None, (label,))]
     needed += [name for _, n, pay in MONTHS for name in (f"PAY_{pay}", f"BILL_AMT{n}", f"PAY_AMT{n}")]
     table = read_table(files[0], needed, ("EDUCATION",), request.tally)
     clients = _clients(table, label, files[0].name, request)
     for event in _events(clients, label, request):
         if request.since <= event.event_time_ms < request.before:
             yield event
+
+
+def has_labels(path: Path) -> bool:
+    """Whether the file says who defaulted."""
+    return any(name in column_names(table_files(path)[0]) for name in LABELS)
 
 
 def _clients(table: _Columns, label: str, file: str, request: Request) -> _Columns:
@@ -60,7 +66,7 @@ def _clients(table: _Columns, label: str, file: str, request: Request) -> _Colum
         fault = None
         if any(values[place] is None for values in required) or lists["LIMIT_BAL"][place] < 0:
             fault = "expected a number in every column of the client, found a gap or a negative limit"
-        elif lists[label][place] not in ("0", "1"):
+        elif label and lists[label][place] not in ("0", "1"):
             fault = f"expected 0 or 1 in {label}, found {lists[label][place]!r}"
         elif not all(_is_status(lists[f"PAY_{pay}"][place]) for _, _, pay in MONTHS):
             fault = "expected a status of -2 to 12 in every PAY_ column"

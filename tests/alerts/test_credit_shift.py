@@ -8,7 +8,7 @@ from alerts.state import FACILITIES_MAX, RiskState
 from models.scorecard import CreditScore
 
 DAY_MS = 86_400_000
-PD = {"AA": 0.002, "A": 0.004, "BBB": 0.01, "BB": 0.02, "B": 0.06, "CC": 0.3}
+PD = {"AA": 0.001, "A": 0.004, "BBB": 0.01, "BB": 0.02, "B": 0.06, "CCC": 0.15}
 POINTS = (
     ("base", 600.0), ("utilisation_ratio", -40.0), ("legal_count", -60.0), ("tenure_days", 12.0),
     ("overdraft", -12.0), ("returned_count", -20.0), ("penalty_recent", -25.0),
@@ -149,18 +149,18 @@ def test_income_missed_is_about_the_customer(assessor, facts):
 def test_a_grade_that_falls_with_a_signal_is_one_alert(observe, assessor, facts):
     risk = RiskState()
     observe(risk, 0, "BBB")
-    change = assessor.signal(risk, facts(1), "dpd_30", DAY_MS, "f-1", scored("CC"))
+    change = assessor.signal(risk, facts(1), "dpd_30", DAY_MS, "f-1", scored("CCC"))
     assert len(change.alerts) == 1
     alert = change.alerts[0]
-    assert (alert.rule, alert.grade_from, alert.grade_to, alert.pd_12m) == ("dpd_30", "BBB", "CC", 0.3)
+    assert (alert.rule, alert.grade_from, alert.grade_to, alert.pd_12m) == ("dpd_30", "BBB", "CCC", 0.15)
     assert [r.code for r in alert.reasons] == ["dpd_30", "legal_count", "utilisation_ratio", "penalty_recent"]
-    assert observe(risk, 2, "CC") is None
+    assert observe(risk, 2, "CCC") is None
 
 
 def test_dpd_90_is_default(observe, assessor, facts):
     risk = RiskState()
     observe(risk, 0, "BBB")
-    alert = assessor.signal(risk, facts(1), "dpd_90", DAY_MS, "f-1", scored("CC")).alerts[0]
+    alert = assessor.signal(risk, facts(1), "dpd_90", DAY_MS, "f-1", scored("CCC")).alerts[0]
     assert (risk.grade, alert.grade_to, alert.severity) == ("D", "D", "critical")
 
 

@@ -32,7 +32,32 @@ WORSENING: dict[str, list[float]] = {
     "debt_service_ratio": [0, 0.2, 0.35, 0.5, 0.8, 2],
     "employment_ended": [False, True],
     "applications_30d": [0, 1, 2, 3, 6, 12],
+    "utilisation_trend": [-1, -0.3, 0, 0.1, 0.4, 2],
+    "line_log": [14, 10, 7, 5, 0],
+    "balance_cover_ratio": [50, 12, 6, 3, 1, 0.5, 0],
+    "balance_mean_ratio": [50, 25, 12, 8, 3, 0],
+    "balance_spread_ratio": [0, 0.3, 0.4, 0.5, 0.7, 2],
+    "tight_months": [0, 1, 2, 3, 6],
+    "inflow_spread_ratio": [0, 0.2, 0.3, 0.6, 2],
+    "debt_income_ratio": [0, 0.3, 0.5, 2, 20],
+    "collateral_ratio": [2, 1, 0.5, 0.2, 0],
+    "arrears_reported_days": [0, 30, 45, 90, 150, 400],
+    "arrears_previous": [0, 1, 2, 3, 9],
+    "arrears_worst_6m": [0, 1, 2, 3, 9],
+    "months_late_12m": [0, 1, 2, 5, 12],
+    "paid_ratio": [1, 0.5, 0.1, 0.02, 0],
+    "paid_ratio_mean": [1, 0.5, 0.1, 0.02, 0],
+    "unpaid_bills": [0, 1, 2, 3, 6],
+    "repaid_ratio": [1, 0.2, 0.05, 0.03, 0.01, 0],
+    "registry_count": [0, 0.5, 1, 2, 5],
+    "inquiries_6m": [0, 1, 3, 7, 30],
+    "savings_ratio": [1, 0.3, 0, -0.1, -1],
+    "income_trend": [1, 0.3, 0, -0.4, -1],
+    "household_paid": [True, False],
+    "industry_stress": [0, 1, 2, 4, 6],
 }
+# The business does not say which way these run, or the expert gives them nothing; outcomes may.
+UNDECIDED = {"line_idle_ratio": [0, 0.5, 0.9, 0.95, 1], "line_log": [14, 10, 7, 5, 0]}
 
 
 def changed(**changes: object) -> CreditView:
@@ -40,7 +65,8 @@ def changed(**changes: object) -> CreditView:
 
 
 def test_every_characteristic_is_tried() -> None:
-    assert {line.code for line in CARD} == set(WORSENING)
+    assert {line.code for line in CARD} == set(WORSENING) | set(UNDECIDED)
+    assert {line.code for line in CARD if not line.worse} == set(UNDECIDED) - set(WORSENING)
 
 
 @pytest.mark.parametrize("pair", list(itertools.combinations(WORSENING, 2)), ids="+".join)
@@ -56,7 +82,7 @@ def test_worse_inputs_never_raise_the_points(pair: tuple[str, str]) -> None:
         assert grid.get((i, j + 1), -math.inf) <= points
 
 
-@pytest.mark.parametrize("code", WORSENING)
+@pytest.mark.parametrize("code", [code for code in WORSENING if code not in UNDECIDED])
 def test_every_characteristic_moves_the_points(code: str) -> None:
     values = WORSENING[code]
     assert score(changed(**{code: values[0]})).points > score(changed(**{code: values[-1]})).points
@@ -94,7 +120,7 @@ def test_unknown_bureau_is_neither_good_nor_bad() -> None:
 
 
 def test_grades_cover_every_pd_in_order() -> None:
-    assert GRADES == ("AAA", "AA", "A", "BBB", "BB", "B", "CCC", "CC", "C")
+    assert GRADES == ("AAA", "AA", "A", "BBB", "BB", "B", "CCC", "C")
     bounds = [grade.pd_max for grade in MASTER_SCALE]
     assert bounds == sorted(set(bounds))
     for grade in MASTER_SCALE:

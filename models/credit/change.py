@@ -1,0 +1,76 @@
+"""What moved a score since the last one: the customer, the environment, or the card itself; and whose grade that moves.
+
+    points now - points then = own + environment + model
+
+`model` is what the same inputs give under the new card and not under the old. It alone moves nobody's grade: it is kept
+aside (`card_shift` in the row), grades are read without it, and it counts from the first time on that the customer's own
+change crosses a grade, or as soon as both readings give the same grade.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+from features.row import CreditRow
+from models.credit.card import CompiledCard, CreditScore
+from models.credit.characteristics import BASE, BASE_SHARES
+from models.credit.scale import pd_of
+from models.grades import GRADES, grade_of
+
+_ENVIRONMENT = "environment"
+
+
+class Cards(NamedTuple):
+    """The card in force and the one before it, None for none or one that is not known any more."""
+
+    now: CompiledCard
+    before: CompiledCard | None = None
+
+
+def settle(row: CreditRow, inputs: Sequence[float], cards: Cards) -> CreditScore:
+    """Score, say what moved, and remember it in the row.
+
+    Returns
+    -------
+    The score with `change` (empty for the first one) and `graded_pd`.
+    """
+    score = cards.now.score(inputs)
+    environment = _environment(score, cards.now)
+    first, version = row.card_version == 0, score.card_version
+    if first:
+        row.card_version, row.card_points, row.card_environment = version, score.points, environment
+        return score
+    change: dict[str, float] = {}
+    model, world = 0.0, environment - row.card_environment
+    if row.card_version != version:
+        same = cards.before if cards.before is not None and cards.before.card.version == row.card_version else None
+        if same is not None:
+            old = same.score(inputs)
+            model, world = score.points - old.points, _environment(old, same) - row.card_environment
+        else:
+            # Two switches between two events: what the first card would say now nobody knows, so nothing is the customer's.
+            model, world = score.points - row.card_points, 0.0
+    change["own"] = score.points - row.card_points - world - model
+    change[_ENVIRONMENT], change["model"] = world, model
+    held = grade_of(pd_of(row.card_points - row.card_shift))
+    shift = _still_aside(row.card_shift + model, score.points, held)
+    row.card_version, row.card_points, row.card_environment, row.card_shift = version, score.points, environment, shift
+    return replace(score, change=change, graded_pd=pd_of(score.points - shift) if shift else None)
+
+
+def _still_aside(shift: float, points: float, held: str) -> float:
+    """How much of the card's change is still kept aside once the customer stands at `points`."""
+    if not shift:
+        return 0.0
+    now, aside = grade_of(pd_of(points)), grade_of(pd_of(points - shift))
+    if now == aside == held:
+        return 0.0
+    moved, whole = GRADES.index(aside) - GRADES.index(held), GRADES.index(now) - GRADES.index(held)
+    # The customer moved a grade: from here on the new card speaks, unless it would say the opposite.
+    return 0.0 if moved * whole > 0 else shift
+
+
+def _environment(score: CreditScore, card: CompiledCard) -> float:
+    return score.dimensions[_ENVIRONMENT] - BASE_SHARES[_ENVIRONMENT] * card.card.base / BASE
