@@ -7,7 +7,7 @@ A batch is worked through in three passes, so that scoring is vectorised and the
 
 1. *features*, in offset order: decode, deduplicate, update the hot and credit rows, collect vectors and timer signals;
 2. *scores*, all vectors of the batch at once (`models.compiled`);
-3. *shifts*, in offset order again: levels, policy, risk state, records.
+3. *shifts*, in offset order again: levels, policy, risk state, records (`streams/shifts.py`).
 
 Pass 1 never reads what pass 3 writes (the risk state), which is why a batch of N equals N batches of one.
 """
@@ -16,54 +16,23 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
-from msgspec import Struct
 
-from alerts.lending.borrower import Borrower
-from alerts.shift import Assessor, Change, Facts
-from alerts.state import next_due as risk_next_due
-from alerts.warnings import WarningDesk
+from alerts.shift import Assessor
 from features import credit, hot, warnings
-from features.catalogue import FEATURE_VERSION, SIZE
+from features.catalogue import SIZE
 from features.errors import EventError
-from features.events import (
-    ActionResult,
-    Control,
-    Event,
-    Indicator,
-    Outcome,
-    Profile,
-    Switch,
-    Tick,
-    Transaction,
-    check_key,
-    check_time,
-    decode,
-)
-from models.compiled import FraudScores
+from features.events import Control, Event, Indicator, Switch, Tick, check_key, check_time, decode
 from models.snapshot import LoadedSnapshot
 from streams import lending
-from streams.dispositions import (
-    Item,
-    Output,
-    Record,
-    controlled,
-    credit_fields,
-    dead_letter,
-    decided,
-    level_of,
-    noted,
-    outcome_fields,
-    passed,
-    top_reasons,
-    transaction_fields,
-)
+from streams.dispositions import Item, Output, Record, controlled, dead_letter, decided
 from streams.memory_rows import MemoryRows, Rows
 from streams.rows import META_KEY, CustomerRow, PartitionMeta, pack, state_bytes, unpack, unpack_meta
-from streams.standing import Fired, Standing, facility_of, fire, standing_of
-from streams.watch import Review, hold, review, silences
+from streams.shifts import Shifts, Step, or_never
+from streams.standing import Fired, facility_of, fire, standing_of
+from streams.watch import review, silences
 
 
 class Library(Protocol):
@@ -78,29 +47,7 @@ class Library(Protocol):
 
 # Steps settled at once: scoring's fixed price is spread over them, and what they hold still lies in the cache.
 _SETTLE = 128
-# Without a vector these may still move the risk state, or have more to say than that they were noted.
-_MOVE_RISK = frozenset((Transaction, Outcome, ActionResult, Profile, Tick, *lending.KINDS))
 _pack_vector = struct.Struct(f"{SIZE}d").pack
-
-
-class _Step(Struct, gc=False):
-    """One applied record on its way from pass 1 to pass 3.
-
-    `place` is that of its `vector` in the matrix; `facility` an id and its days past due after the event.
-    """
-
-    offset: int
-    customer_id: str
-    key: bytes
-    row: CustomerRow
-    event: Event | Tick
-    signals: Sequence[Fired] = ()
-    vector: list[float] | None = None
-    place: int = -1
-    standing: Standing | None = None
-    facility: tuple[str, int] | None = None
-    reviews: Sequence[Review] = ()
-    borrower: Borrower | None = None
 
 
 class Engine:
@@ -143,7 +90,7 @@ class Engine:
         self._library = library
         self._touched: dict[str, CustomerRow] = {}
         # Steps of pass 3; a record that needs no score (duplicate, late) waits among them as a finished decision.
-        self._steps: list[_Step | Item] = []
+        self._steps: list[Step | Item] = []
         self._vectors: list[bytes] = []
         self._use_versions()
 
@@ -218,6 +165,8 @@ class Engine:
         self.rows = memory
         if META_KEY in rows:
             self.resume(rows[META_KEY])
+        else:
+            self._use_versions()
 
     def resume(self, packed_meta: bytes) -> None:
         """Go on where the partition's own row says; raises like `restore`."""
@@ -268,12 +217,12 @@ class Engine:
         due = warnings.apply(row.credit, event, row.hot.merchants)
         changed = credit.apply(row.credit, event)
         if changed or signals:
-            row.credit_due_ms = _or_never(credit.next_due(row.credit))
+            row.credit_due_ms = or_never(credit.next_due(row.credit))
         row.applied_offset = offset
         self._touched[customer_id] = row
         if at_ms > self.meta.watermark_ms:
             self.meta.watermark_ms = at_ms
-        step = _Step(offset, customer_id, key, row, event, signals, vector)
+        step = Step(offset, customer_id, key, row, event, signals, vector)
         if due or reviews:
             step.reviews = reviews + review(row, at_ms) if due else reviews
         if changed:
@@ -329,9 +278,9 @@ class Engine:
             signals: Sequence[Fired] = ()
             if 0 <= row.credit_due_ms <= until:
                 signals = self._fired(row, until)
-                row.credit_due_ms = _or_never(credit.next_due(row.credit))
+                row.credit_due_ms = or_never(credit.next_due(row.credit))
             self._touched[customer_id] = row
-            step = _Step(position, customer_id, customer_id.encode(), row, tick, signals)
+            step = Step(position, customer_id, customer_id.encode(), row, tick, signals)
             step.reviews = silences(row, signals)
             self._steps.append(step)
         self._settle(out)
@@ -350,159 +299,12 @@ class Engine:
         for step in self._steps:
             if isinstance(step, tuple):
                 out.decisions.append(step)
-            elif not self._pass(step, probability, anomaly, out):
-                self._shift(step, scores, probability, anomaly, out)
+            elif not self._shifts.pass_by(step, probability, anomaly, out):
+                self._shifts.shift(step, scores, probability, anomaly, out)
         self._steps.clear()
         self._vectors.clear()
 
-    def _pass(self, step: _Step, probability: list[float], anomaly: list[float], out: Output) -> bool:
-        """Most events move nothing: say their decision and be done; False when there may be more to it."""
-        event, row, place, meta = step.event, step.row, step.place, self.meta
-        risk = row.risk
-        if step.signals or step.standing is not None or step.facility is not None or step.reviews or step.borrower:
-            return False
-        risk_due = -1
-        if risk.actions or risk.lending is not None:
-            risk_due = _or_never(risk_next_due(risk))
-            if 0 <= risk_due <= event.event_time_ms:
-                return False
-        kind = type(event)
-        if kind is Transaction and step.vector is not None:
-            quiet = self._assessor.is_quiet
-            if not quiet(risk, event.card_id or None, step.vector, probability[place], anomaly[place]):  # type: ignore[union-attr]  # a transaction
-                return False
-            item = passed(meta, step.key, event, step.offset, step.vector, probability[place], anomaly[place])  # type: ignore[arg-type]  # the same
-        elif kind in _MOVE_RISK:
-            return False
-        else:
-            item = noted(meta, step.key, event, step.offset)  # type: ignore[arg-type]  # no tick
-        due_ms = row.credit_due_ms if risk_due < 0 else _earliest(row.credit_due_ms, risk_due)
-        if due_ms != row.due_ms:
-            row.due_ms = due_ms
-            self.rows.due_changed(step.customer_id, row)
-        out.decisions.append(item)
-        return True
-
-    def _shift(
-        self, step: _Step, scores: FraudScores | None, probability: list[float], anomaly: list[float], out: Output
-    ) -> None:
-        event, row = step.event, step.row
-        risk, assessor = row.risk, self._assessor
-        changes: list[Change | None] = []
-        self._fire(step, changes)
-        fields: dict[str, Any] = {}
-        if isinstance(event, Transaction):
-            fields |= transaction_fields(event)
-            vector, place = step.vector, step.place
-            if vector is not None and scores is not None:
-                contributions = scores.contributions[place]
-                change = assessor.transaction(
-                    risk, self._facts(step), vector, probability[place], anomaly[place], contributions
-                )
-                changes.append(change)
-                fields["features"] = vector
-                fields["feature_version"] = FEATURE_VERSION
-                fields["fraud_probability"] = probability[place]
-                fields["anomaly_score"] = anomaly[place]
-                fields["fraud_level"] = level_of(risk, event.card_id)
-                if change is not None and change.propensity is not None:
-                    fields["propensity"], fields["control_group"] = change.propensity, change.control_group
-                if change is not None and change.alerts:
-                    fields["reasons"] = top_reasons(contributions.tolist())
-        elif isinstance(event, Outcome):
-            fields |= outcome_fields(event)
-            card_id, facility_id = event.card_id or None, event.facility_id or None
-            changes.append(assessor.outcome(risk, self._facts(step), event.outcome, card_id, facility_id))
-        elif isinstance(event, ActionResult):
-            card_id, alert_id = event.card_id or None, event.alert_id or None
-            changes.append(
-                assessor.action_result(risk, self._facts(step), event.action, event.result, card_id, alert_id)
-            )
-        if step.facility is not None:
-            changes.append(assessor.facility(risk, self._facts(step), *step.facility))
-        standing = step.standing
-        if standing is not None:
-            changes.append(
-                assessor.credit(
-                    risk,
-                    self._facts(step),
-                    standing.score,
-                    days_past_due=standing.days_past_due,
-                    defaulted=standing.defaulted,
-                    borrower=step.borrower,
-                )
-            )
-            fields |= credit_fields(standing, risk.grade, step.facility)
-        hold(self._desk, self._model, row, step.customer_id, event, step.reviews, changes, fields)
-        if isinstance(event, Event) and (step.borrower or type(event) in lending.KINDS):
-            fields |= lending.lend(assessor, risk, self._facts(step), event, standing, step.borrower, changes)
-        due_ms = _earliest(row.credit_due_ms, _or_never(risk_next_due(risk)))
-        if due_ms != row.due_ms:
-            row.due_ms = due_ms
-            self.rows.due_changed(step.customer_id, row)
-        self._emit(step, [change for change in changes if change is not None], fields, out)
-
-    def _fire(self, step: _Step, changes: list[Change | None]) -> None:
-        """What fell due before this event, in due order, each as of its own due time: signals and expiries."""
-        risk, until = step.row.risk, step.event.event_time_ms
-        risk_due = risk_next_due(risk)
-        for signal, standing in step.signals:
-            if risk_due is not None and risk_due <= signal.due_ms:
-                risk_due = self._expire(step, signal.due_ms, changes)
-            facts = Facts(step.customer_id, step.event.event_id, signal.due_ms, model_version=self.meta.model_version)
-            credit_score = standing.score if standing is not None else None
-            changes.append(
-                self._assessor.signal(risk, facts, signal.kind, signal.due_ms, signal.ref, score=credit_score)
-            )
-            risk_due = risk_next_due(risk)
-        if risk_due is not None and risk_due <= until:
-            self._expire(step, until, changes)
-
-    def _expire(self, step: _Step, until_ms: int, changes: list[Change | None]) -> int | None:
-        assessor, risk = self._assessor, step.row.risk
-        while (due := risk_next_due(risk)) is not None and due <= until_ms:
-            facts = Facts(step.customer_id, step.event.event_id, due, model_version=self.meta.model_version)
-            changes.append(assessor.expire(risk, due, facts))
-        return due
-
-    def _facts(self, step: _Step) -> Facts:
-        event, version = step.event, self.meta.model_version
-        if not isinstance(event, Transaction):
-            return Facts(step.customer_id, event.event_id, event.event_time_ms, model_version=version)
-        card_id, amount = event.card_id or None, event.amount_minor
-        return Facts(step.customer_id, event.event_id, event.event_time_ms, card_id, amount, event.currency, version)
-
-    # --- records ----------------------------------------------------------------------------------------
-
-    def _emit(self, step: _Step, changes: list[Change], fields: dict[str, Any], out: Output) -> None:
-        event = step.event
-        alert_ids = [alert.alert_id for change in changes for alert in change.alerts]
-        moved = [change.risk_change for change in changes if change.risk_change is not None]
-        if alert_ids:
-            fields["alert_ids"] = alert_ids
-        if moved:
-            fields["sequence"] = moved[-1].sequence
-        if isinstance(event, Tick):
-            if not alert_ids and not moved and "warnings" not in fields:
-                return  # woken, and nothing came of it
-            # Not the disposition of an input offset, and says so by naming its parent.
-            fields["parent"] = event.event_id
-        out.say(step.customer_id.encode(), changes)
-        disposition = "derived" if isinstance(event, Tick) else "decision"
-        out.decisions.append(decided(self.meta, disposition, event, step.offset, step.customer_id, fields))
-
     def _use_versions(self) -> None:
         self._model = self._library.model(self.meta.model_version)
-        self._assessor = self._library.assessor(self.meta.policy_version)
-        self._desk = WarningDesk(self._assessor.policy, self._assessor.texts)
-
-
-def _or_never(due_ms: int | None) -> int:
-    return -1 if due_ms is None else due_ms
-
-
-def _earliest(first_ms: int, second_ms: int) -> int:
-    """The earlier of two due times, of which -1 is never."""
-    if first_ms < 0 or second_ms < 0:
-        return max(first_ms, second_ms)
-    return min(first_ms, second_ms)
+        assessor = self._library.assessor(self.meta.policy_version)
+        self._shifts = Shifts(self.meta, self.rows, self._model, assessor)

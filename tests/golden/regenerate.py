@@ -35,7 +35,7 @@ SEED = 11
 _LEFT_OUT = frozenset(
     (
         "event_time_ms", "amount_minor", "currency", "terminal_id", "merchant_id", "status", "features",
-        "feature_version", "policy_version", "model_version", "partition", "alert_ids",
+        "feature_version", "policy_version", "model_version", "partition", "alert_ids", "warnings", "credit_inputs",
     )
 )  # fmt: skip
 
