@@ -21,6 +21,7 @@ def tables(figures: dict[str, Any]) -> dict[str, str]:
     return {
         "found": _found(figures),
         "beside": _beside(figures),
+        "others": _others(figures),
         "shocks": _shocks(figures),
         "moves": _moves(figures),
         "indicators": _indicators(figures),
@@ -77,6 +78,14 @@ def _beside(figures: dict[str, Any]) -> str:
     every = figures["all"]
     lines.append(_row("all", "", "", every["rule_found"], "", every["at_equal_volume_ours"],
                       every["at_equal_volume_rule"]))  # fmt: skip
+    return "\n".join(lines)
+
+
+def _others(figures: dict[str, Any]) -> str:
+    rules = list(next(iter(figures["scenarios"].values()))["healthy_per_quarter_by_rule"])
+    lines = [_row("town", *(f"`{rule}`" for rule in rules)), "|---" * (len(rules) + 1) + "|"]
+    for name, it in figures["scenarios"].items():
+        lines.append(_row(f"`{name}`", *(_percent(it["healthy_per_quarter_by_rule"][rule]) for rule in rules)))
     return "\n".join(lines)
 
 

@@ -1,7 +1,7 @@
 """Early-warning indicators as data: what each is called, read from, and where supervisors ask for it.
 
-References: **EBA** is EBA/GL/2020/06 (loan origination and monitoring), section 8.5 and the paragraphs named there;
-**SAMA** is the Saudi Central Bank's rules on managing problem loans (January 2020), appendix on early-warning signs.
+References: **EBA** is EBA/GL/2020/06 (loan origination and monitoring), section 8.5; **SAMA** is the Saudi Central Bank's
+Rules on Management of Problem Loans (No. 41033343, January 2020; for firms), section 2.1 and the appendix of signals.
 Both list signs by theme, not formulae: the theme is cited, the formula is ours.
 """
 
@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-EBA = "EBA/GL/2020/06 §8.5 (¶269–274)"
-SAMA = "SAMA problem loans 2020, appendix: early-warning signs"
+EBA = "EBA/GL/2020/06, section 8.5"
+SAMA = "SAMA 41033343 (2020), section 2.1 and appendix"
 
 
 class Indicator(NamedTuple):
