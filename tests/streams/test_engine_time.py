@@ -69,7 +69,8 @@ def test_a_missed_instalment_alerts_as_of_its_due_time_however_late_the_tick() -
     (alert,) = transcript.alerted()
     assert (alert["rule"], alert["event_time_ms"]) == ("instalment_missed", due_ms + INSTALMENT_DUE_MS)
     # A call that it asked for was over before the tick; that too is as of its own time.
-    _first, begun, ended = transcript.changed()
+    _first, classed, begun, ended = transcript.changed()
+    assert (classed["event_time_ms"], classed["cause"]["kind"]) == (alert["event_time_ms"], "review")
     assert (begun["event_time_ms"], begun["alert_ids"]) == (alert["event_time_ms"], [alert["alert_id"]])
     assert (ended["event_time_ms"], ended["cause"]["kind"]) == (alert["event_time_ms"] + 14 * DAY_MS, "expiry")
 
@@ -132,7 +133,7 @@ def test_signals_and_expiries_of_one_customer_are_told_in_due_order() -> None:
     assert times == sorted(times)
     kinds = [a["rule"] for a in transcript.alerted()]
     assert kinds == ["instalment_missed", "income_missed", "dpd_30", "income_missed_twice", "dpd_60", "dpd_90"]
-    assert {c["cause"]["kind"] for c in transcript.changed()} == {"credit", "signal", "expiry"}
+    assert {c["cause"]["kind"] for c in transcript.changed()} == {"credit", "signal", "expiry", "review"}
 
 
 def test_what_a_tick_woke_is_derived_names_its_parent_and_takes_no_offset_of_its_own() -> None:
