@@ -10,7 +10,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from features.events import Event, Income, InstalmentDue, LoanGranted, Login, Outcome, Repayment, Statement
+from features.events import (
+    Application,
+    CollateralValued,
+    Event,
+    Income,
+    InstalmentDue,
+    LegalEvent,
+    LoanGranted,
+    Login,
+    Outcome,
+    Repayment,
+    Statement,
+)
 from streams.rows import META_KEY
 from tests.streams.driver import DAY_MS, HOUR_MS, Entry, Transcript, engine, feed, recorded, rows_of, run, tick, town
 
@@ -223,6 +235,9 @@ _stories = st.lists(
         st.tuples(_DAYS, st.just("statement"), st.integers(1, 30)),
         st.tuples(_DAYS, st.just("granted"), st.integers(1, 36)),
         st.tuples(_DAYS, st.just("login"), st.just(0)),
+        st.tuples(_DAYS, st.just("application"), st.integers(0, 60)),
+        st.tuples(_DAYS, st.just("lawsuit"), st.just(0)),
+        st.tuples(_DAYS, st.just("collateral"), st.integers(0, 200)),
         st.tuples(
             _DAYS, st.sampled_from(["fraud_confirmed", "false_positive", "default", "cured", "chargeback"]), st.just(0)
         ),
@@ -248,6 +263,13 @@ def tell(story: list[tuple[int, str, int]]) -> list[Event]:
         elif what == "granted":
             money = {"amount_minor": 100_000, "currency": "EUR", "instalment_minor": 5_000}
             event = of(LoanGranted, "c-1", at_ms, facility_id="f-1", term_months=number, **money)
+        elif what == "application":
+            asked = {"product": "loan", "amount_minor": 100_000, "currency": "EUR", "term_months": number}
+            event = of(Application, "c-1", at_ms, **asked)
+        elif what == "lawsuit":
+            event = of(LegalEvent, "c-1", at_ms, type="lawsuit")
+        elif what == "collateral":
+            event = of(CollateralValued, "c-1", at_ms, facility_id="f-1", collateral_id="x", value_minor=number * 1_000)
         elif what == "login":
             event = login("c-1", at_ms)
         else:
@@ -256,7 +278,7 @@ def tell(story: list[tuple[int, str, int]]) -> list[Event]:
     return events
 
 
-@settings(max_examples=150, deadline=None, print_blob=True)
+@settings(max_examples=250, deadline=None, print_blob=True)
 @given(_stories, st.lists(st.tuples(st.integers(0, 14), st.integers(0, 40)), max_size=8))
 def test_any_credit_story_ends_the_same_however_it_was_woken(
     story: list[tuple[int, str, int]], lags: list[tuple[int, int]]
