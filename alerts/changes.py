@@ -10,13 +10,14 @@ from msgspec import UNSET, Struct
 
 from alerts.actions import Target, apply, difference, present
 from alerts.lending.measures import ADVERSE
-from alerts.lending.settle import settle
+from alerts.lending.settle import is_due, settle
 from alerts.planned import PlannedAction
 from alerts.policy import Policy
 from alerts.records import (
     Alert,
     Cause,
     OnceAction,
+    PresentState,
     Reason,
     RecommendedAction,
     RiskChange,
@@ -92,17 +93,24 @@ def alert_id(
     return digest.hexdigest()
 
 
+def _standing(risk: RiskState) -> tuple[object, ...]:
+    # What classes, watch list and tier follow from, beside time and the facilities: these the desk settles itself.
+    lending = risk.lending
+    return risk.grade, risk.pd_12m, lending.watch_ms if lending else -1, lending is None
+
+
 class Draft:
     """One change of one customer's state; make it before the state is touched, `finish` it after."""
 
     def __init__(
         self, policy: Policy, texts: Texts, risk: RiskState, facts: Facts, target: Target, cause: CauseKind,
-        event_id: str | None = None, at_ms: int | None = None,
+        event_id: str | None = None, at_ms: int | None = None, before: PresentState | None = None,
     ) -> None:  # fmt: skip
         self._policy, self._texts, self._risk, self._facts, self._target = policy, texts, risk, facts, target
         self._cause = Cause(cause, facts.event_id if event_id is None else event_id)
         self._at_ms = facts.event_time_ms if at_ms is None else at_ms
-        self._before = present(risk)
+        self._before = present(risk) if before is None else before
+        self._stood = _standing(risk)
         self._alerts: list[Alert] = []
         self._recommended: list[RecommendedAction] = []
         self._once: list[OnceAction] = []
@@ -199,7 +207,8 @@ class Draft:
     def finish(self, reason: str) -> Change | None:
         """The change with its risk change, or None when nothing moved and nobody is alerted."""
         risk, facts = self._risk, self._facts
-        if risk.lending is not None:
+        lending = risk.lending
+        if lending is not None and (self._stood != _standing(risk) or is_due(lending, self._at_ms)):
             settle(self._policy, risk, self._at_ms)
         state = present(risk)
         changed = difference(self._before, state, reason)

@@ -59,8 +59,9 @@ class CreditDesk:
         return Draft(self._policy, self._texts, risk, facts, target, cause, *when)
 
     def grade(
-        self, risk: RiskState, facts: Facts, score: CreditScore, grade: str, borrower: Borrower | None = None
-    ) -> Change | None:
+        self, risk: RiskState, facts: Facts, score: CreditScore, grade: str, borrower: Borrower | None = None,
+        bridge: Sequence[tuple[str, float]] | None = None,
+    ) -> Change | None:  # fmt: skip
         """A new credit score: down at once, up (and out of default) after confirmation.
 
         `borrower` opens the way to what favours the customer and to a plan; without one there is neither.
@@ -81,7 +82,7 @@ class CreditDesk:
         draft = self._draft(risk, facts, Target(facts.customer_id), "credit")
         before = risk.grade
         risk.pd_12m = pd_12m
-        told = self._tell(draft, risk, score)
+        told = self._tell(draft, risk, score, bridge)
         if move is None:
             risk.grade = risk.grade or grade
             return draft.finish(reason or "pd_moved")
@@ -102,13 +103,15 @@ class CreditDesk:
         self._announce(draft, risk, move, reason, before, facts.event_time_ms, reasons, borrower)
         return draft.finish(reason)
 
-    def _tell(self, draft: Draft, risk: RiskState, score: CreditScore) -> bool:
+    def _tell(
+        self, draft: Draft, risk: RiskState, score: CreditScore, bridge: Sequence[tuple[str, float]] | None
+    ) -> bool:
         """Take the score as told from now on; whether there was one before to take the change apart from."""
         points = hundredths(score.contributions)
         lending = risk.lending = risk.lending or Lending()
         known, lending.points = lending.points, points
         if known:
-            draft.score_change = score_change(known, points)
+            draft.score_change = score_change(known, points, None if bridge is None else hundredths(bridge))
         return bool(known)
 
     def _step(self, risk: RiskState, grade: str, at_ms: int) -> tuple[str, Move | None]:

@@ -232,7 +232,7 @@ class Assessor:
 
     def credit(
         self, risk: RiskState, facts: Facts, score: CreditScore, *, days_past_due: int = 0, defaulted: bool = False,
-        borrower: Borrower | None = None,
+        borrower: Borrower | None = None, bridge: Sequence[tuple[str, float]] | None = None,
     ) -> Change | None:  # fmt: skip
         """Assess a credit score: a worse grade counts at once, a better one (out of default too) when confirmed.
 
@@ -244,9 +244,12 @@ class Assessor:
             Of the same view: from 90 days past due, or while an outcome says so, the grade is D.
         borrower
             The customer at this moment: without it nothing that favours them is given, and no plan is made.
+        bridge
+            Where another card scores than did when the customer was last told: the contributions of this same view
+            under that card. What lies between is the model's change.
         """
         grade = DEFAULT_GRADE if defaulted else state_grade(score.grading_pd, days_past_due)
-        return self._credit.grade(risk, facts, score, grade, borrower)
+        return self._credit.grade(risk, facts, score, grade, borrower, bridge)
 
     def application(
         self, risk: RiskState, facts: Facts, request: Request, borrower: Borrower, score: CreditScore

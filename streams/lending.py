@@ -45,7 +45,9 @@ def lend(
     if borrower is None:
         return {}
     if standing is not None:
-        hushed = any(change is not None and change.alerts for change in changes)
+        # Not what fell due before the event and was only told with it: a tick may have told that earlier.
+        alerts = [alert for change in changes if change is not None for alert in change.alerts]
+        hushed = any(alert.source_event_id == event.event_id for alert in alerts)
         changes.append(assessor.review(risk, facts, borrower, standing.score, hushed=hushed))
     if not isinstance(event, Application):
         return {}

@@ -6,9 +6,10 @@ Nothing here touches a card, and nothing is enforced: what leaves is advice.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from copy import copy
+from typing import NamedTuple
 
-from alerts.actions import Target, application_state
+from alerts.actions import Target, application_state, present
 from alerts.changes import Change, Draft, Facts
 from alerts.errors import PolicyError
 from alerts.lending.borrower import Borrower, customer_values
@@ -148,9 +149,8 @@ class LendingDesk:
         hushed
             Whether the event alerts already: measures are then put in force without an alert of their own.
         """
-        draft = Draft(self._policy, self._texts, risk, facts, Target(facts.customer_id), "lending")
-        lending = risk.lending = risk.lending or Lending()
-        _take_in(lending, borrower, score)
+        old, actions = risk.lending, risk.actions
+        lending = risk.lending = _taken_in(old, borrower, score)
         after_loan, at_ms = self._policy.after_loan, borrower.at_ms
         values = customer_values(risk, borrower)
         asked = next((line for line in after_loan.watch if all_hold(line.when, values)), None)
@@ -160,33 +160,43 @@ class LendingDesk:
             lending.watch_calm_ms = at_ms
         settle(self._policy, risk, at_ms)
         rising = may_rise(after_loan.upward, risk, borrower)
-        if not rising:
+        if not rising and risk.actions:
             favours = [measure.id for measure in after_loan.measures if measure.is_upward]
             risk.actions = [a for a in risk.actions if a.reason not in favours]
-        self._take(draft, risk, self._hits(risk, facts, customer_values(risk, borrower), rising, at_ms), at_ms, hushed)
+        values["watch_listed"] = float(lending.watch_ms >= 0)
+        hits = self._hits(risk, facts, values, rising, at_ms)
+        if not hits and _public(old) == _public(lending) and risk.actions == actions:
+            return None
+        # The state as it was, now that somebody wants to know.
+        now, risk.lending, risk.actions = risk.actions, old, actions
+        draft = Draft(
+            self._policy, self._texts, risk, facts, Target(facts.customer_id), "lending", before=present(risk)
+        )
+        risk.lending, risk.actions = lending, now
+        self._take(draft, risk, hits, at_ms, hushed)
         return draft.finish("lending")
 
     def _hits(self, risk: RiskState, facts: Facts, values: dict[str, float], rising: bool, at_ms: int) -> list[_Hit]:
         lending = risk.lending
+        whole: list[tuple[Target, dict[str, float]]] = [(Target(facts.customer_id), values)]
+        parts = [
+            (
+                Target(facts.customer_id, facility_id=name),
+                facility_values(self._policy.regulatory, loan, values, at_ms, 0.0),
+            )
+            for name, loan in (lending.loans.items() if lending else ())
+        ]
         hits: list[_Hit] = []
         for measure in self._policy.after_loan.measures:
             if measure.is_upward and not rising:
                 continue
-            about: list[tuple[Target, dict[str, float]]] = [(Target(facts.customer_id), values)]
-            if measure.scope == "facility":
-                about = [
-                    (
-                        Target(facts.customer_id, facility_id=name),
-                        facility_values(self._policy.regulatory, loan, values, at_ms, 0.0),
-                    )
-                    for name, loan in (lending.loans.items() if lending else ())
-                ]
-            for target, known in about:
+            for target, known in parts if measure.scope == "facility" else whole:
+                if not all_hold(measure.when, known):
+                    continue
                 in_force = any(
                     a.reason == measure.id and (target.facility_id in ("", a.scope_id)) for a in risk.actions
                 )
-                cooling = is_cooling(risk, measure.id, target.facility_id, at_ms, measure.cool_down_ms)
-                if not in_force and not cooling and all_hold(measure.when, known):
+                if not in_force and not is_cooling(risk, measure.id, target.facility_id, at_ms, measure.cool_down_ms):
                     hits.append(_Hit(measure, target, known))
         return hits
 
@@ -234,15 +244,28 @@ class LendingDesk:
         return draft.finish("social_signal")
 
 
-def _take_in(lending: Lending, borrower: Borrower, score: CreditScore) -> None:
-    lending.enterprise = borrower.enterprise
-    now: dict[str, Any] = {}
+def _taken_in(old: Lending | None, borrower: Borrower, score: CreditScore) -> Lending:
+    """A copy that shares nothing changeable with the old one, with the facilities as they are now."""
+    before = old or Lending()
+    loans: dict[str, Loan] = {}
     for facility in borrower.facilities[:LOANS_MAX]:
-        loan = lending.loans.get(facility.facility_id)
-        if loan is None:
+        known = before.loans.get(facility.facility_id)
+        if known is None:
             since_ms = facility.granted_ms if facility.granted_ms >= 0 else borrower.at_ms
             loan = Loan(since_ms, round(score.pd_12m * 1e6))
+        else:
+            loan = copy(known)
         loan.due_ms, loan.exposure_minor = facility.due_ms, facility.exposure_minor
         loan.cover_minor = facility.cover_minor
-        now[facility.facility_id] = loan
-    lending.loans = now
+        loans[facility.facility_id] = loan
+    made = copy(before)
+    made.loans, made.enterprise = loans, borrower.enterprise
+    return made
+
+
+def _public(lending: Lending | None) -> tuple[object, ...]:
+    """What of lending's state records show."""
+    if lending is None:
+        return (), -1, "", 0
+    classes = [(name, one.stage, one.five) for name, one in lending.loans.items() if one.stage > 1 or one.five]
+    return tuple(classes), lending.watch_ms, lending.tier, len(lending.applications)

@@ -6,6 +6,7 @@ health, age or district; `tests/alerts/lending/test_fairness.py` walks this list
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
@@ -67,30 +68,42 @@ Values = Mapping[str, float]
 
 
 class Criterion(Struct, frozen=True):
-    """`fact op value`; grades are their places on the scale, 0 the best."""
+    """`fact op value`, and the closed range of floats that is the same; grades are places on the scale, 0 the best."""
 
     fact: str
     op: str
     value: float
+    low: float
+    high: float
 
-    def holds(self, values: Values) -> bool:
-        """Whether it holds; False where the figure is not known."""
-        found = values.get(self.fact)
-        if found is None:
-            return False
-        op, value = self.op, self.value
-        if op == ">=":
-            return found >= value
-        if op == ">":
-            return found > value
-        if op == "<=":
-            return found <= value
-        return found < value if op == "<" else found == value
+
+def criterion(fact: str, op: str, value: float) -> Criterion:
+    """A criterion with its range.
+
+    Examples
+    --------
+    >>> all_hold([criterion("days_past_due", ">", 30)], {"days_past_due": 30.0})
+    False
+    """
+    low, high = -math.inf, math.inf
+    if op in (">=", "=="):
+        low = value
+    elif op == ">":
+        low = math.nextafter(value, math.inf)
+    if op in ("<=", "=="):
+        high = value
+    elif op == "<":
+        high = math.nextafter(value, -math.inf)
+    return Criterion(fact, op, value, low, high)
 
 
 def all_hold(criteria: Sequence[Criterion], values: Values) -> bool:
-    """Whether every criterion holds."""
-    return all(criterion.holds(values) for criterion in criteria)
+    """Whether every criterion holds; False where a figure is not known."""
+    for one in criteria:
+        found = values.get(one.fact)
+        if found is None or not one.low <= found <= one.high:
+            return False
+    return True
 
 
 def criteria(table: Table, about: Sequence[About]) -> tuple[Criterion, ...]:
@@ -108,9 +121,9 @@ def criteria(table: Table, about: Sequence[About]) -> tuple[Criterion, ...]:
         if fact == "grade":
             op = one.text("op", _GRADE_OPS)
             place = float(GRADES.index(one.text("value", GRADES)))
-            made.append(Criterion(fact, ">" if op == "worse_than" else "<", place))
+            made.append(criterion(fact, ">" if op == "worse_than" else "<", place))
         else:
-            made.append(Criterion(fact, one.text("op", _NUMBER_OPS), one.number("value")))
+            made.append(criterion(fact, one.text("op", _NUMBER_OPS), one.number("value")))
         one.done()
     if not made:
         raise table.refuse("when", [], "at least one criterion", "a line without criteria would always hold")

@@ -48,11 +48,8 @@ class Measure(Struct, frozen=True):
     alert: bool
     cool_down_ms: int
     actions: tuple[PlannedAction, ...]
-
-    @property
-    def is_upward(self) -> bool:
-        """Whether it favours the customer."""
-        return any(plan.action in UPWARD for plan in self.actions)
+    # Whether it favours the customer.
+    is_upward: bool
 
 
 class AfterLoan(Struct, frozen=True):
@@ -114,7 +111,8 @@ def _measures(table: Table) -> tuple[Measure, ...]:
             severity=cast(Severity, one.text("severity", SEVERITIES)),
             alert=one.flag("alert"),
             cool_down_ms=cast(int, one.duration_ms("cool_down", {"none": 0})),
-            actions=planned_actions(one),
+            actions=(planned := planned_actions(one)),
+            is_upward=any(plan.action in UPWARD for plan in planned),
         )
         one.done()
         names = [plan.action for plan in measure.actions]

@@ -146,6 +146,11 @@ def reclassify(table: Regulatory, risk: RiskState, at_ms: int) -> None:
         _stage(table, loan, asked[name], at_ms)
         values["stage"] = float(loan.stage)
         own[name] = _worst(table.five, values, 0)
+    if all(loan.stage == asked[name] and not own[name] for name, loan in lending.loans.items()):
+        # Nearly always: nobody's debt is bad and no probation of a stage runs, so that a second look says the same.
+        for loan in lending.loans.values():
+            _five(table, loan, 0, 0, at_ms)
+        return
     owed = sum(loan.exposure_minor for loan in lending.loans.values())
     bad = sum(loan.exposure_minor for name, loan in lending.loans.items() if own[name] >= SUBSTANDARD)
     share = bad / owed if owed else 0.0

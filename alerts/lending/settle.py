@@ -7,7 +7,7 @@ from typing import Protocol
 from alerts.lending.measures import AfterLoan
 from alerts.lending.regulatory import Regulatory, next_review, reclassify
 from alerts.lending.segments import Tier, tier_of
-from alerts.state import RiskState
+from alerts.state import Lending, RiskState
 
 
 class LendingRules(Protocol):
@@ -24,6 +24,11 @@ class LendingRules(Protocol):
     @property
     def tiers(self) -> tuple[Tier, ...]:
         """Service by grade."""
+
+
+def is_due(lending: Lending, at_ms: int) -> bool:
+    """Whether time alone has something to settle: a review, or an answer that no longer stands."""
+    return 0 <= lending.review_ms <= at_ms or any(one.expires_ms <= at_ms for one in lending.applications)
 
 
 def settle(rules: LendingRules, risk: RiskState, at_ms: int) -> None:

@@ -10,7 +10,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from features.events import Event, Income, InstalmentDue, LoanGranted, Login, Outcome, Repayment, Statement
+from features.events import (
+    Application,
+    CollateralValued,
+    Event,
+    Income,
+    InstalmentDue,
+    LegalEvent,
+    LoanGranted,
+    Login,
+    Outcome,
+    Repayment,
+    Statement,
+)
 from streams.rows import META_KEY
 from tests.streams.driver import DAY_MS, HOUR_MS, Entry, Transcript, engine, feed, recorded, rows_of, run, tick, town
 
@@ -69,7 +81,8 @@ def test_a_missed_instalment_alerts_as_of_its_due_time_however_late_the_tick() -
     (alert,) = transcript.alerted()
     assert (alert["rule"], alert["event_time_ms"]) == ("instalment_missed", due_ms + INSTALMENT_DUE_MS)
     # A call that it asked for was over before the tick; that too is as of its own time.
-    _first, begun, ended = transcript.changed()
+    _first, classed, begun, ended = transcript.changed()
+    assert (classed["event_time_ms"], classed["cause"]["kind"]) == (alert["event_time_ms"], "review")
     assert (begun["event_time_ms"], begun["alert_ids"]) == (alert["event_time_ms"], [alert["alert_id"]])
     assert (ended["event_time_ms"], ended["cause"]["kind"]) == (alert["event_time_ms"] + 14 * DAY_MS, "expiry")
 
@@ -132,7 +145,7 @@ def test_signals_and_expiries_of_one_customer_are_told_in_due_order() -> None:
     assert times == sorted(times)
     kinds = [a["rule"] for a in transcript.alerted()]
     assert kinds == ["instalment_missed", "income_missed", "dpd_30", "income_missed_twice", "dpd_60", "dpd_90"]
-    assert {c["cause"]["kind"] for c in transcript.changed()} == {"credit", "signal", "expiry"}
+    assert {c["cause"]["kind"] for c in transcript.changed()} == {"credit", "signal", "expiry", "review"}
 
 
 def test_what_a_tick_woke_is_derived_names_its_parent_and_takes_no_offset_of_its_own() -> None:
@@ -222,6 +235,9 @@ _stories = st.lists(
         st.tuples(_DAYS, st.just("statement"), st.integers(1, 30)),
         st.tuples(_DAYS, st.just("granted"), st.integers(1, 36)),
         st.tuples(_DAYS, st.just("login"), st.just(0)),
+        st.tuples(_DAYS, st.just("application"), st.integers(0, 60)),
+        st.tuples(_DAYS, st.just("lawsuit"), st.just(0)),
+        st.tuples(_DAYS, st.just("collateral"), st.integers(0, 200)),
         st.tuples(
             _DAYS, st.sampled_from(["fraud_confirmed", "false_positive", "default", "cured", "chargeback"]), st.just(0)
         ),
@@ -247,6 +263,13 @@ def tell(story: list[tuple[int, str, int]]) -> list[Event]:
         elif what == "granted":
             money = {"amount_minor": 100_000, "currency": "EUR", "instalment_minor": 5_000}
             event = of(LoanGranted, "c-1", at_ms, facility_id="f-1", term_months=number, **money)
+        elif what == "application":
+            asked = {"product": "loan", "amount_minor": 100_000, "currency": "EUR", "term_months": number}
+            event = of(Application, "c-1", at_ms, **asked)
+        elif what == "lawsuit":
+            event = of(LegalEvent, "c-1", at_ms, type="lawsuit")
+        elif what == "collateral":
+            event = of(CollateralValued, "c-1", at_ms, facility_id="f-1", collateral_id="x", value_minor=number * 1_000)
         elif what == "login":
             event = login("c-1", at_ms)
         else:
@@ -255,7 +278,7 @@ def tell(story: list[tuple[int, str, int]]) -> list[Event]:
     return events
 
 
-@settings(max_examples=150, deadline=None, print_blob=True)
+@settings(max_examples=250, deadline=None, print_blob=True)
 @given(_stories, st.lists(st.tuples(st.integers(0, 14), st.integers(0, 40)), max_size=8))
 def test_any_credit_story_ends_the_same_however_it_was_woken(
     story: list[tuple[int, str, int]], lags: list[tuple[int, int]]

@@ -146,7 +146,7 @@ def test_a_policy_file_that_cannot_be_read_is_a_setting_error(tmp_path: Path) ->
     with pytest.raises(SettingError, match="UTF-8"):
         VersionLibrary(KEY, path)
     path.write_text("version = 3", "utf-8")
-    with pytest.raises(RiskshiftError, match=r"latin\.toml: .*version: expected"):
+    with pytest.raises(RiskshiftError, match=r"latin\.toml: .*version \(line 1\): expected"):
         VersionLibrary(KEY, path)
 
 

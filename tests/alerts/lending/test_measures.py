@@ -191,3 +191,18 @@ def test_releasing_a_card_leaves_the_measures(policy, assessor, on):
     other.review(risk, on(0), borrower_at(0, CARD, figures=STRAINED), scored(0.06))
     other.outcome(risk, on(1), "false_positive")
     assert [a.action for a in risk.actions] == ["call_customer"]
+
+
+# --- what the points say ---------------------------------------------------------------------------------------
+
+
+def test_a_grades_alert_takes_the_points_apart_and_a_new_card_is_nobodys_fault(assessor, on):
+    risk = RiskState()
+    assessor.credit(risk, on(0), scored(0.004, ("base", 600.0), ("tenure_days", 10.4)))
+    now = (("base", 590.0), ("overdraft", -12.0), ("tenure_days", 10.4))
+    same_view_before = (("base", 600.0), ("overdraft", -12.0), ("tenure_days", 10.4))
+    change = assessor.credit(risk, on(1), scored(0.06, *now), bridge=same_view_before)
+    told = change.alerts[0].score_change
+    assert (told.points_from, told.points_to, told.own, told.model) == (610, 588, -12, -10)
+    assert change.risk_change.score_change == told
+    assert [reason.code for reason in change.alerts[0].reasons] == ["overdraft"], "the model is no reason of a person's"
