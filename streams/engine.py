@@ -19,7 +19,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
-from msgspec import UNSET, Struct
+from msgspec import Struct
 
 from alerts.shift import Assessor, Change, Facts
 from alerts.state import next_due as risk_next_due

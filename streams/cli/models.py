@@ -31,8 +31,8 @@ Show which fraud model decides, how its challengers do on held-out labels, and c
              one before, or 1, the expert's; credit cards never change by themselves, see docs/credit-models.md
   rollback   go back to an earlier state (the newest kept one, or --to VERSION; 1 is the expert's model)
 
-promote, rollback and approve-credit write a signed command to the models topic; the learner answers there, publishes the
-weights under a new number, and every worker switches between two batches. They need the deployment's
+promote, rollback and approve-credit write a signed command to the models topic; the learner answers there, publishes
+the weights under a new number, and every worker switches between two batches. They need the deployment's
 signing key, wait up to --wait seconds for the answer, and fail (exit status 1) when it is no, or none.
 
 examples:

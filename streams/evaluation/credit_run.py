@@ -157,7 +157,7 @@ class CreditBench:
 
 
 def is_held_out(customer_id: str) -> bool:
-    """Whether a client is scored and never learned from, where one file serves for both: a quarter, by a hash of the id.
+    """Whether a client is scored and never learned from where one file serves for both: a quarter, by a hash.
 
     Examples
     --------

@@ -29,11 +29,20 @@ def golden(version: int, name: str) -> bytes:
     return (GOLDEN / f"v{version}" / f"{name}.row").read_bytes()
 
 
+def with_defaults(value: Any, default: Any) -> Any:
+    """What an older release wrote, and the default of every field that came after it."""
+    if not isinstance(value, dict) or not isinstance(default, dict):
+        return value
+    new = {name: item for name, item in default.items() if name not in value}
+    return {name: with_defaults(item, default.get(name)) for name, item in value.items()} | new
+
+
 @pytest.mark.parametrize("version", READ)
 @pytest.mark.parametrize("name", NAMES)
 def test_a_row_of_a_release_is_read_to_its_values(version: int, name: str) -> None:
     expected = json.loads((GOLDEN / f"v{version}" / f"{name}.json").read_text("utf-8"))
-    assert plain(read(name, golden(version, name))) == expected
+    found = read(name, golden(version, name))
+    assert plain(found) == with_defaults(expected, plain(type(found)(0, 1) if name == "partition" else type(found)()))
 
 
 @pytest.mark.parametrize("name", NAMES)
