@@ -64,8 +64,8 @@ class Months(msgspec.Struct, array_like=True):
 
     `status` is the worst class of arrears, `used` per mille of the limits drawn at the last statement, `paid` percent
     of what was billed (`NO_BILL` where nothing was), `repaid` what was paid in percent of the limits; `inflow`,
-    `outflow` and `low` (the smallest balance) and `balance` (the last) in `LEVEL_MINOR` minor units; `mean` and `square` of balances fade
-    over about sixty of them.
+    `outflow` and `low` (the smallest balance) and `balance` (the last) in `LEVEL_MINOR` minor units; `mean` and
+    `square` of balances fade over about sixty of them.
     """
 
     month: int = -1

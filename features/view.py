@@ -38,7 +38,7 @@ class CreditView(msgspec.Struct, frozen=True):
     utilisation_trend
         Use of limits at the last statement above the mean of the five before it.
     paid_ratio, paid_ratio_mean, unpaid_bills
-        Part of the last bill that was paid, mean of six months (1 also where nothing was billed), bills not paid at all.
+        Part of the last bill that was paid, mean of six months (1 where nothing was billed too), bills not paid at all.
     line_idle_ratio
         Part of the first 30 % of the limits that is not drawn, 0..1; 0 without limits.
     repaid_ratio, line_log
@@ -47,8 +47,8 @@ class CreditView(msgspec.Struct, frozen=True):
         Lowest balance of six months and mean of recent balances, in relation to a month's instalments; spread of recent
         balances in relation to their mean; or -1.
     tight_months, inflow_spread_ratio
-        Months of six whose lowest balance was below one and a half instalments; spread of the money in of whole months in
-        relation to their mean, from three months on; or -1.
+        Months of six whose lowest balance was below one and a half instalments; spread of the money in of whole
+        months in relation to their mean, from three months on; or -1.
     savings_ratio, income_trend
         Part of the money that came in and stayed, -1..1; money in of two whole months against those before, -1..1.
     debt_income_ratio
@@ -171,7 +171,7 @@ def view(row: CreditRow, at_ms: int, industry_stress: float = 0.0) -> CreditView
         savings_ratio=max(-1.0, 1 - sum(outflow) * LEVEL_MINOR / earned) if earned and len(inflow) > 1 else 0.0,
         income_trend=_growth(months.inflow[1:]),
         debt_income_ratio=min(_DEBT_MAX, owed / (12 * monthly)) if monthly else 0.0,
-        household_paid=0 <= row.household_ms and at_ms - row.household_ms < HOUSEHOLD_WINDOW_MS,
+        household_paid=row.household_ms >= 0 and at_ms - row.household_ms < HOUSEHOLD_WINDOW_MS,
         inquiries_6m=row.bureau_inquiries,
         registry_count=row.registry.at(at_ms),
         collateral_ratio=min(2.0, collateral / owed) if owed else 0.0,

@@ -73,7 +73,7 @@ class Snapshot:
 
 
 class LoadedSnapshot:
-    """A snapshot made ready for scoring, once: `fraud.score(...)`, `shared.terminal(...)`, `shared.merchant(...)`, `cards`."""
+    """A snapshot ready for scoring, made once: `fraud.score(...)`, `shared.terminal(...)`, `cards`."""
 
     __slots__ = (
         "as_of_ms", "cards", "counters", "feature_version", "fraud", "shared", "struck", "version", "warnings"

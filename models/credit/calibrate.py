@@ -35,7 +35,7 @@ def level(points: Sequence[float], bad: Sequence[bool]) -> float:
 
 
 def short_of(points: Sequence[float], soon: Sequence[bool], prior: tuple[float, float]) -> tuple[float, float]:
-    """Intercept and slope from log-odds of the 12-month PD to those of 90 days, drawn towards `prior` where data are few.
+    """Intercept and slope from log-odds of the 12-month PD to those of 90 days, drawn to `prior` where data are few.
 
     Newton's method on the penalised logistic likelihood; the slope stays between a half and two.
     """

@@ -9,6 +9,7 @@ import math
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import msgspec
 
@@ -60,13 +61,13 @@ def check_card(card: Card) -> Card:
     if card.credit_version != CREDIT_VERSION or sizes != [len(line.curve) for line in CARD]:
         raise SnapshotError(
             f"expected a credit card of catalogue {CREDIT_VERSION} with {len(CARD)} curves, found catalogue "
-            f"{card.credit_version} with {len(sizes)}: run learner and workers of the same release"
+            f"{card.credit_version} with {len(sizes)} curves, maybe of other lengths: run learner and workers of the same release"
         )
     figures = (card.base, *card.short, *(y for curve in card.points for y in curve))
     if not all(map(math.isfinite, figures)):
         raise SnapshotError(f"expected finite points in credit card {card.version}, found others: do not use it")
     for line, curve in zip(CARD, card.points, strict=True):
-        if any((b - a) * line.worse > 1e-9 for a, b in zip(curve, curve[1:], strict=False)):
+        if any((b - a) * line.worse > 1e-9 for a, b in pairwise(curve)):
             raise SnapshotError(
                 f"expected {line.code} of credit card {card.version} to run one way, found {curve}: do not use it"
             )
@@ -142,7 +143,7 @@ class CompiledCard:
             From `characteristics.inputs_of`: one number a characteristic.
         """
         card = self.card
-        dimensions = dict(self._shares)
+        dimensions: dict[str, float] = dict(self._shares)
         contributions = [("base", card.base)]
         total = card.base
         for place, code, dimension, neutral, unknown, corners, heights in self._lines:

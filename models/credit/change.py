@@ -3,8 +3,8 @@
     points now - points then = own + environment + model
 
 `model` is what the same inputs give under the new card and not under the old. It alone moves nobody's grade: it is kept
-aside (`card_shift` in the row), grades are read without it, and it counts from the first time on that the customer's own
-change crosses a grade, or as soon as both readings give the same grade.
+aside (`card_shift` in the row), grades are read without it, and it counts from the first time on that the customer's
+own change crosses a grade, or as soon as both readings give the same grade.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def settle(row: CreditRow, inputs: Sequence[float], cards: Cards) -> CreditScore
             old = same.score(inputs)
             model, world = score.points - old.points, _environment(old, same) - row.card_environment
         else:
-            # Two switches between two events: what the first card would say now nobody knows, so nothing is the customer's.
+            # Two switches between two events: what the first card would say nobody knows: nothing is the customer's.
             model, world = score.points - row.card_points, 0.0
     change["own"] = score.points - row.card_points - world - model
     change[_ENVIRONMENT], change["model"] = world, model

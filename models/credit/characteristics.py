@@ -25,7 +25,8 @@ class Characteristic(NamedTuple):
     """One line of the card: a field of `CreditView` and the expert's curve of (value, points), values rising.
 
     `worse` is 1 where more is worse, -1 where more is better, 0 where the business does not say (an idle line may be
-    thrift or a customer who has gone elsewhere): only the outcomes shape that curve. `unknown` says that negative values are no values.
+    thrift or a customer who has gone elsewhere): only the outcomes shape that curve. `unknown` says that
+    negative values are no values.
     """
 
     code: str

@@ -1,7 +1,7 @@
 """The curves of a card as River sees them: hats over the corners, log-odds of bad for weights, and which way they run.
 
-A value between two corners is seen as two inputs, the share it has of each; the corner at `neutral` is left out, so that
-every curve goes through 0 there. A linear model over these inputs is a card: weights times -`FACTOR` are points.
+A value between two corners is seen as two inputs, the share it has of each; the corner at `neutral` is left out, so
+that every curve goes through 0 there. A linear model over these inputs is a card: weights times -`FACTOR` are points.
 """
 
 from __future__ import annotations

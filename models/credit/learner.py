@@ -2,8 +2,9 @@
 
 An observation is what the card saw of a customer once a month (`features/row.py`). It turns bad when a default
 comes within the window (twelve months, or a shorter one that is stated: a card file with one month of outcomes has
-no more), good when its facility is paid in full, and good by silence when the window has passed. Nothing is learned
-before its time: an observation of May cannot know in July that it was good.
+no more), good when its facility is paid in full, and good by silence when the window has passed. It teaches when its
+window has passed, bad or good: bad ones are known sooner, and learned sooner they would raise everybody's PD while a
+book grows. Only where outcomes are listed for everybody it teaches when its outcome is known.
 
 What is learned is a proposal. The card in force changes only when a named person approves it.
 """
@@ -42,7 +43,8 @@ class CreditSettings:
     window_ms
         A default within it makes an observation bad; without one by its end it is good.
     silence_is_good
-        False where outcomes are listed for everybody (public data): an observation nobody spoke of teaches nothing.
+        False where outcomes are listed for everybody (public data): an outcome teaches at once, an observation nobody
+        spoke of teaches nothing.
     passes
         How often the lessons of one epoch are gone through: credit outcomes are few.
     lessons_min, defaults_min
@@ -66,7 +68,7 @@ class CreditSettings:
 
 
 class Case(Struct, array_like=True, eq=False, gc=False):
-    """One observation that waits; `settled` once it does no more."""
+    """One observation that waits; `bad` once its outcome is known, `settled` once it waits no more."""
 
     customer_id: str
     facility_id: str
@@ -74,6 +76,8 @@ class Case(Struct, array_like=True, eq=False, gc=False):
     inputs: tuple[float, ...]
     pd: float
     grade: str
+    bad: bool | None = None
+    soon: bool = False
     settled: bool = False
 
 
@@ -97,7 +101,7 @@ class CreditLearner:
         self.migration = Migration()
         self._waiting: deque[Case] = deque()
         self._of: dict[str, list[Case]] = {}
-        self._lessons: list[tuple[int, Case, bool, bool]] = []
+        self._lessons: list[tuple[int, Case]] = []
         # (inputs, bad, bad within 90 days) of the newest lessons.
         self._recent: deque[tuple[tuple[float, ...], bool, bool]] = deque(maxlen=self.settings.recent_max)
 
@@ -129,12 +133,13 @@ class CreditLearner:
         if outcome == BAD:
             for case in list(self._of.get(customer_id, ())):
                 late_ms = at_ms - case.at_ms
-                if late_ms <= self.settings.window_ms:
-                    self._settle(at_ms, case, bad=True, soon=late_ms <= 90 * DAY_MS)
+                if late_ms <= self.settings.window_ms and not case.bad:
+                    self._know(at_ms, case, bad=True, soon=late_ms <= 90 * DAY_MS)
         elif outcome == CLOSED:
             for case in list(self._of.get(customer_id, ())):
-                if case.facility_id == facility_id and at_ms - case.at_ms <= self.settings.window_ms:
-                    self._settle(at_ms, case, bad=False, soon=False)
+                in_time = at_ms - case.at_ms <= self.settings.window_ms
+                if case.facility_id == facility_id and in_time and case.bad is None:
+                    self._know(at_ms, case, bad=False, soon=False)
 
     def advance(self, at_ms: int) -> int:
         """Stream time has reached `at_ms`: what is old enough is settled, and the lessons of this epoch are learned.
@@ -149,17 +154,22 @@ class CreditLearner:
             if case.settled:
                 continue
             if self.settings.silence_is_good:
-                self._settle(case.at_ms + self.settings.window_ms, case, bad=False, soon=False)
+                self._settle(case.at_ms + self.settings.window_ms, case)
             else:
                 self._forget(case)
                 self.counters["unlabelled"] += 1
         return self._learn()
 
-    def _settle(self, at_ms: int, case: Case, *, bad: bool, soon: bool) -> None:
+    def _know(self, at_ms: int, case: Case, *, bad: bool, soon: bool) -> None:
+        case.bad, case.soon = bad, soon
+        if not self.settings.silence_is_good:
+            self._settle(at_ms, case)
+
+    def _settle(self, at_ms: int, case: Case) -> None:
         case.settled = True
         self._forget(case)
-        self.migration.matured(case.customer_id, case.grade, DEFAULT_GRADE if bad else "")
-        self._lessons.append((at_ms, case, bad, soon))
+        self.migration.matured(case.customer_id, case.grade, DEFAULT_GRADE if case.bad else "")
+        self._lessons.append((at_ms, case))
 
     def _forget(self, case: Case) -> None:
         own = self._of[case.customer_id]
@@ -173,11 +183,11 @@ class CreditLearner:
             return 0
         # The order of what becomes known at one moment must not hang on that of the partitions.
         lessons.sort(key=lambda lesson: (lesson[0], lesson[1].customer_id, lesson[1].at_ms))
-        for _, case, bad, soon in lessons:
+        for _, case in lessons:
             self.counters["lessons"] += 1
-            self.counters["defaults"] += bad
-            self._recent.append((case.inputs, bad, soon))
-        seen = [(hats(case.inputs), pair_hats(case.inputs), bad) for _, case, bad, _ in lessons]
+            self.counters["defaults"] += bool(case.bad)
+            self._recent.append((case.inputs, bool(case.bad), case.soon))
+        seen = [(hats(case.inputs), pair_hats(case.inputs), bool(case.bad)) for _, case in lessons]
         for _ in range(self.settings.passes):
             for single, paired, bad in seen:
                 self.card_model.learn_one(single, bad)

@@ -1,4 +1,4 @@
-"""How grades move: counted from every observation to the end of its window, and between two cards on the same people."""
+"""How grades move: from every observation to the end of its window, and between two cards on the same people."""
 
 from __future__ import annotations
 

@@ -34,8 +34,8 @@ formats:
 What each column becomes, and how a mapping file describes a file of your own, is in docs/sources.md; what
 every figure means is in docs/evaluate.md. Berka and uci-default know of no fraud.
 
-With --target default the credit scores are judged: uci-default (a quarter of the clients, by a hash of the id, is scored
-and never learned from; with --learn one file teaches and the other is scored) and berka (every loan at its grant, in
+With --target default credit scores are judged: uci-default (a quarter of the clients, by a hash of their id, is scored,
+never learned from; with --learn one file teaches and the other is scored) and berka (every loan at its grant, in
 time order, outcomes known only when they would be). See docs/credit-models.md.
 
 examples:

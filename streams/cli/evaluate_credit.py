@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 FORMATS = ("uci-default", "berka")
 # One month lies between the last statement of the file and its outcome.
-_UCI_WINDOW_MS = 45 * DAY_MS
+UCI_WINDOW_MS = 45 * DAY_MS
 # A loan is judged by how it ends: the longest runs five years.
 _BERKA_WINDOW_MS = 6 * 366 * DAY_MS
 # Few loans have ended when the others are granted; the first ones must count.
@@ -81,7 +81,7 @@ def _uci(args: argparse.Namespace, rejects: Rejects) -> dict[str, Any]:
     from streams.evaluation.credit_run import is_held_out
     from streams.sources.uci_default import has_labels
 
-    bench = _bench(args, _UCI_WINDOW_MS, at_grant=False)
+    bench = _bench(args, UCI_WINDOW_MS, at_grant=False)
     show = _progress(args)
     labelled = has_labels(args.file)
     if args.learn is None:

@@ -33,13 +33,14 @@ _HELD_OUT_OF = 4
 
 
 class CreditScored(NamedTuple):
-    """What was said of one subject: 12-month PDs of the card in force, the challenger and the expert's card."""
+    """What was said of one subject: 12-month PDs of the card in force, the challenger, the expert; on what."""
 
     at_ms: int
     pd: float
     challenger: float
     expert: float
     card: int
+    inputs: tuple[float, ...] = ()
 
 
 @dataclass(slots=True)
@@ -124,7 +125,7 @@ class CreditBench:
                 inputs = o.credit_inputs
                 self.run.scores[self._subject(o)] = CreditScored(
                     o.event_time_ms, o.pd_12m, self.office.learner.challenger_pd(inputs),
-                    EXPERT_CARD.score(inputs).pd_12m, self.office.card.version,
+                    EXPERT_CARD.score(inputs).pd_12m, self.office.card.version, tuple(inputs),
                 )  # fmt: skip
         elif type(event) is Outcome:
             if teach:
@@ -157,7 +158,7 @@ class CreditBench:
 
 
 def is_held_out(customer_id: str) -> bool:
-    """Whether a client is scored and never learned from, where one file serves for both: a quarter, by a hash of the id.
+    """Whether a client is scored and never learned from where one file serves for both: a quarter, by a hash.
 
     Examples
     --------

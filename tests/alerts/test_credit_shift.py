@@ -89,12 +89,12 @@ def test_pd_is_published_again_only_when_it_moved_enough(assessor, facts):
     def at(pd: float):
         return assessor.credit(risk, facts(1, 0, None), CreditScore(pd, 600.0, {}, ()))
 
-    at(0.0100)
-    assert at(0.0120) is None
-    assert risk.pd_12m == 0.01
-    change = at(0.0126)
+    at(0.0110)
+    assert at(0.0132) is None
+    assert risk.pd_12m == 0.011
+    change = at(0.0139)
     assert [(c.path, c.before, c.after, c.reason) for c in change.risk_change.changed] == [
-        ("pd_12m", 0.01, 0.0126, "pd_moved")
+        ("pd_12m", 0.011, 0.0139, "pd_moved")
     ]
     assert change.alerts == []
 
