@@ -70,21 +70,30 @@ def next_due(row: CreditRow) -> int | None:
 
 
 def fire(row: CreditRow, at_ms: int) -> list[Signal]:
-    """Fire every timer due at or before `at_ms`, in due order, each once and as of its due time.
-
-    Ties go by place: income first, then the facilities in the order they became known.
-    """
+    """Fire every timer due at or before `at_ms`, in due order, each once and as of its due time."""
     signals = []
-    while (first := _next(row)) and first[0].due_ms <= at_ms:
-        signal, facility = first
-        row.months.reach(signal.due_ms)
-        if facility is None:
-            row.income.fired()
-        else:
-            facility.fired(signal)
-            row.months.late(facility.days_past_due(signal.due_ms))
+    while (signal := fire_next(row, at_ms)) is not None:
         signals.append(signal)
     return signals
+
+
+def fire_next(row: CreditRow, at_ms: int) -> Signal | None:
+    """Fire the earliest timer, if it is due at or before `at_ms`; None when nothing is.
+
+    Whoever looks at the row as of the signal's due time does so before the next one fires. Ties go by place: income
+    first, then the facilities in the order they became known.
+    """
+    first = _next(row)
+    if first is None or first[0].due_ms > at_ms:
+        return None
+    signal, facility = first
+    row.months.reach(signal.due_ms)
+    if facility is None:
+        row.income.fired()
+    else:
+        facility.fired(signal)
+        row.months.late(facility.days_past_due(signal.due_ms))
+    return signal
 
 
 def days_past_due(row: CreditRow, at_ms: int) -> int:

@@ -31,8 +31,8 @@ from streams.dispositions import Item, Output, Record, controlled, dead_letter, 
 from streams.memory_rows import MemoryRows, Rows
 from streams.rows import META_KEY, CustomerRow, PartitionMeta, pack, state_bytes, unpack, unpack_meta
 from streams.shifts import Shifts, Step, or_never
-from streams.standing import Fired, facility_of, fire, standing_of
-from streams.watch import review, silences
+from streams.standing import Fired, facility_of, standing_of
+from streams.watch import Review, review, silence
 
 
 class Library(Protocol):
@@ -47,6 +47,7 @@ class Library(Protocol):
 
 # Steps settled at once: scoring's fixed price is spread over them, and what they hold still lies in the cache.
 _SETTLE = 128
+_NOTHING_DUE: tuple[Sequence[Fired], Sequence[Review]] = ((), ())
 _pack_vector = struct.Struct(f"{SIZE}d").pack
 
 
@@ -211,8 +212,7 @@ class Engine:
         if not row.hot.remember(event.event_id):
             self._steps.append(decided(self.meta, "duplicate", event, offset, customer_id, {}))
             return
-        signals: Sequence[Fired] = self._fired(row, at_ms) if 0 <= row.credit_due_ms <= at_ms else ()
-        reviews = silences(row, signals) if signals else []
+        signals, reviews = self._fire(row, at_ms) if 0 <= row.credit_due_ms <= at_ms else _NOTHING_DUE
         vector = hot.update(row.hot, event, self._model.shared)
         due = warnings.apply(row.credit, event, row.hot.merchants)
         changed = credit.apply(row.credit, event)
@@ -224,7 +224,7 @@ class Engine:
             self.meta.watermark_ms = at_ms
         step = Step(offset, customer_id, key, row, event, signals, vector)
         if due or reviews:
-            step.reviews = reviews + review(row, at_ms) if due else reviews
+            step.reviews = [*reviews, *review(row, at_ms)] if due else reviews
         if changed:
             step.standing = standing_of(row, at_ms, self._model.cards, self.meta.environment, event)
             step.facility = facility_of(row, event)
@@ -234,8 +234,15 @@ class Engine:
             self._vectors.append(_pack_vector(*vector))
         self._steps.append(step)
 
-    def _fired(self, row: CustomerRow, until_ms: int) -> list[Fired]:
-        return fire(row, until_ms, self._model.cards, self.meta.environment)
+    def _fire(self, row: CustomerRow, until_ms: int) -> tuple[Sequence[Fired], Sequence[Review]]:
+        """Timers due by then, each with credit and early warning as of its own due time: before the next one fires."""
+        signals: list[Fired] = []
+        reviews: list[Review] = []
+        while (signal := credit.fire_next(row.credit, until_ms)) is not None:
+            standing = standing_of(row, signal.due_ms, self._model.cards, self.meta.environment)
+            signals.append((signal, standing))
+            reviews.append(silence(row, signal))
+        return signals, reviews
 
     def _check_control(self, control: Control, record: Record) -> None:
         if record.key is not None:
@@ -275,13 +282,13 @@ class Engine:
             row = self.rows.get(customer_id)
             if row is None:
                 continue
-            signals: Sequence[Fired] = ()
+            signals, reviews = _NOTHING_DUE
             if 0 <= row.credit_due_ms <= until:
-                signals = self._fired(row, until)
+                signals, reviews = self._fire(row, until)
                 row.credit_due_ms = or_never(credit.next_due(row.credit))
             self._touched[customer_id] = row
             step = Step(position, customer_id, customer_id.encode(), row, tick, signals)
-            step.reviews = silences(row, signals)
+            step.reviews = reviews
             self._steps.append(step)
         self._settle(out)
 

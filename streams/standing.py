@@ -69,11 +69,6 @@ def _is_observed(row: CustomerRow, event: Event | Tick) -> bool:
     return True
 
 
-def fire(row: CustomerRow, at_ms: int, cards: Cards, environment: Environment) -> list[Fired]:
-    """Signals due by `at_ms`, each with the credit standing as of its own due time."""
-    return [(signal, standing_of(row, signal.due_ms, cards, environment)) for signal in credit.fire(row.credit, at_ms)]
-
-
 def facility_of(row: CustomerRow, event: Event) -> tuple[str, int] | None:
     """The facility an event is about, with its days past due after it."""
     facility_id = getattr(event, "facility_id", None)

@@ -10,11 +10,11 @@ from msgspec import UNSET
 from alerts.changes import Change, Facts
 from alerts.warnings import WarningDesk
 from features import credit
+from features.credit import Signal
 from features.events import Event, Profile, Tick
 from features.warning_readings import readings
 from models.snapshot import LoadedSnapshot
 from streams.rows import CustomerRow
-from streams.standing import Fired
 
 
 class Review(NamedTuple):
@@ -31,9 +31,9 @@ class Review(NamedTuple):
     source: str = ""
 
 
-def silences(row: CustomerRow, signals: Sequence[Fired]) -> list[Review]:
-    """One review for each timer that fired, as of its due time; call it before the event that follows is applied."""
-    return [_review(row, it.due_ms, f"timer:early_warning:{it.kind}:{it.ref}:{it.due_ms}") for it, _ in signals]
+def silence(row: CustomerRow, signal: Signal) -> Review:
+    """The review of a timer that fired just now, as of its due time."""
+    return _review(row, signal.due_ms, f"timer:early_warning:{signal.kind}:{signal.ref}:{signal.due_ms}")
 
 
 def review(row: CustomerRow, at_ms: int) -> list[Review]:
