@@ -55,7 +55,7 @@ _PAY_DAY_MS = 3 * DAY_MS
 _CYCLE_WEEKS_MIN, _CYCLE_WEEKS_MAX = 3, 5
 
 
-class Warnings(msgspec.Struct, array_like=True):
+class Warnings(msgspec.Struct, array_like=True, gc=False):
     """At most 400 bytes packed. Times that matter are UTC day numbers, -1 for never; money in minor units.
 
     `week` counts the present week per measure; of the balance it is the lowest so far, known when `balance_known`.

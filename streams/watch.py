@@ -58,7 +58,7 @@ def hold(
         fields["district"], fields["employer"] = event.district or UNSET, event.employer_id or UNSET
     watch = row.credit.warnings
     for it in reviews:
-        fields["warnings"] = [round(reading, 3) for reading in it.readings]
+        fields["warnings"] = [r if r == 0.0 or r == 1.0 else round(r, 3) for r in it.readings]
         if not it.owes:
             continue
         before = watch.watch_since_ms

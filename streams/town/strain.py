@@ -17,7 +17,7 @@ from streams.town.scenario import Scenario, Shock, Trouble
 from streams.town.signs import Signs
 from streams.town.truth import Truth
 
-# Signs by what began it; which of them a person shows is drawn. The first row comes with the cause itself.
+# Signs by where they show; which of them a person shows is drawn.
 _ACCOUNT: Final = ("savings_drained", "overdraft", "cash", "declined", "fewer", "rent_late", "uninsured", "logins")
 _CARD: Final = ("card_near_limit", "cash_advance", "minimum", "last_moment")
 _CREDIT: Final = ("returned", "applications", "bureau")
@@ -48,17 +48,16 @@ class Strain:
     def _lay_out(self) -> None:
         rng = np.random.default_rng([self._config.seed, 4])
         scenario = self._scenario
-        months = (scenario.last_day - scenario.first_day) / 30
         crowd, firms = self._config.people / 1_000, self._config.firm_count / 1_000
         rates = [(part.name, getattr(scenario.trouble, part.name)) for part in fields(Trouble)][:4]
         rates += [(part.name, getattr(scenario.chance, part.name)) for part in fields(scenario.chance)]
         for name, rate in rates:
-            count = round(rate * months * (firms if name == "firm_failure" else crowd))
-            # Look-alikes are there from the beginning and to the end, as life is.
-            trouble = name in HARDSHIPS
-            low, high = (scenario.first_day, scenario.last_day) if trouble else (20, self._config.days - 10)
-            if not trouble:
-                count = round(rate * crowd * max(0, high - low) / 30)
+            if name in HARDSHIPS:
+                low, high = scenario.first_day, scenario.last_day
+            else:
+                # Look-alikes are there from the beginning and to the end, as life is.
+                low, high = 20, self._config.days - 10
+            count = round(rate * max(0, high - low) / 30 * (firms if name == "firm_failure" else crowd))
             for day in rng.integers(low, max(low + 1, high), size=count).tolist():
                 self._plan.setdefault(day, []).append((name, self._number()))
 
@@ -97,7 +96,7 @@ class Strain:
         fit = [
             p
             for p in self._people
-            if p.case is None and p.firm == (typology == "firm_failure") and p.late_days == 0 and self._owes(p, at_ms)
+            if p.case is None and p.firm == (typology == "firm_failure") and p.late_days == 0 and self._owes(p)
             and self._busy.get(p.index, -1) < at_ms
             and (p.employed or typology not in ("income_loss", "income_fall", *_OF_EMPLOYEES))
             and (p.line is not None or typology not in ("minimum_once",))
@@ -105,7 +104,7 @@ class Strain:
         return fit[int(case.rng.integers(len(fit)))] if fit else None
 
     @staticmethod
-    def _owes(person: Person, _at_ms: int) -> bool:
+    def _owes(person: Person) -> bool:
         # A loan falls due for certain; a card only when it was used.
         return (person.loan is not None and person.loan.granted_day == 0) or person.line is not None
 
@@ -250,7 +249,7 @@ class Strain:
             group.noted = True
             ruined = bool(rng.random() < shock.ruined_ratio)
             laid_off = shock.kind == "factory_closure" or bool(rng.random() < 0.4)
-            if person.case is None and person.late_days == 0 and self._owes(person, at_ms) and ruined:
+            if person.case is None and person.late_days == 0 and self._owes(person) and ruined:
                 case = self._case("struck", self._number(), at_ms - 9 * HOUR_MS)
                 case.about = group.case_id
                 if laid_off:
