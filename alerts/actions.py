@@ -4,18 +4,9 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple, cast
 
+from alerts.lending.records import ApplicationState, FacilityClass, WatchListed
 from alerts.planned import PlannedAction
-from alerts.records import (
-    ActionState,
-    ApplicationState,
-    CardLevel,
-    ChangedPath,
-    FacilityClass,
-    LevelState,
-    PresentState,
-    Scope,
-    WatchListed,
-)
+from alerts.records import ActionState, CardLevel, ChangedPath, LevelState, PresentState, Scope
 from alerts.state import (
     ACCOUNT,
     ACTIONS_MAX,

@@ -10,6 +10,7 @@ from msgspec import UNSET, Struct
 
 from alerts.actions import Target, apply, difference, present
 from alerts.lending.measures import ADVERSE
+from alerts.lending.records import ScoreChange
 from alerts.lending.settle import is_due, settle
 from alerts.planned import PlannedAction
 from alerts.policy import Policy
@@ -22,7 +23,6 @@ from alerts.records import (
     RecommendedAction,
     RiskChange,
     Scope,
-    ScoreChange,
     Severity,
     Text,
     mask,

@@ -9,8 +9,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
+from alerts.lending.records import ScoreChange
 from alerts.policy import Rule
-from alerts.records import REASONS_MAX, Reason, ScoreChange, Text
+from alerts.records import REASONS_MAX, Reason, Text
 from alerts.texts import Texts
 from features.catalogue import CATALOGUE, INDEX
 from features.hot import RATIO_UNKNOWN

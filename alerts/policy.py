@@ -16,17 +16,7 @@ import msgspec
 from msgspec import Struct
 
 from alerts.errors import PolicyError
-from alerts.lending.measures import AfterLoan, parse_after_loan
-from alerts.lending.origination import Origination, parse_origination
-from alerts.lending.regulatory import Regulatory, parse_regulatory
-from alerts.lending.segments import (
-    Campaigns,
-    Fairness,
-    Tier,
-    parse_campaigns,
-    parse_fairness,
-    parse_segments,
-)
+from alerts.lending.rules import LendingRules, parse_lending
 from alerts.levels import Thresholds
 from alerts.places import line_of
 from alerts.planned import PlannedAction, planned_actions
@@ -119,7 +109,7 @@ class Verdict(Struct, frozen=True):
     actions: tuple[PlannedAction, ...]
 
 
-class Policy(Struct, frozen=True):
+class Policy(LendingRules, frozen=True, kw_only=True):
     """A valid policy. Records carry `version`; two files with one version and unlike `digest` must not both run."""
 
     version: str
@@ -130,12 +120,6 @@ class Policy(Struct, frozen=True):
     credit: Credit
     signals: dict[str, Signal]
     outcomes: dict[str, Verdict]
-    origination: Origination
-    after_loan: AfterLoan
-    regulatory: Regulatory
-    tiers: tuple[Tier, ...]
-    campaigns: Campaigns
-    fairness: Fairness
     # Share of customers' days on which what would be declined is let pass, so that its truth becomes known.
     control_share: float = 0.0
     # Absent: nobody is put on the watch list.
@@ -194,12 +178,7 @@ def _policy(top: Table) -> Policy:
         credit=_credit(top.table("credit")),
         signals=_signals(top.table("signals")),
         outcomes=_outcomes(top.table("outcomes")),
-        origination=parse_origination(top.table("origination")),
-        after_loan=parse_after_loan(top.table("after_loan")),
-        regulatory=parse_regulatory(top.table("regulatory")),
-        tiers=parse_segments(top.table("segments")),
-        campaigns=parse_campaigns(top.table("campaigns")),
-        fairness=parse_fairness(top.table("fairness")),
+        **parse_lending(top),
         control_share=fraud.number("control_group", 0, 0.2) if fraud.has("control_group") else 0.0,
         warnings=warning_policy(top.table("warnings")) if top.has("warnings") else None,
     )

@@ -11,15 +11,14 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
+from alerts.lending.records import REASONS_MAX as REASONS_MAX
+from alerts.lending.records import ApplicationState, FacilityClass, ScoreChange, WatchListed
 from alerts.state import Mode, ScopeType
 
-REASONS_MAX = 4
 Severity = Literal["info", "low", "medium", "high", "critical"]
 SEVERITIES: tuple[Severity, ...] = ("info", "low", "medium", "high", "critical")
 FraudLevel = Literal["normal", "watch", "elevated", "high"]
 Grade = Literal["AAA", "AA", "A", "BBB", "BB", "B", "CCC", "C", "D"]
-DpdClass = Literal["current", "dpd_1", "dpd_30", "dpd_60", "dpd_90"]
-FiveClass = Literal["normal", "special_mention", "substandard", "doubtful", "loss"]
 Action = Literal[
     "monitor", "step_up_verification", "call_customer", "freeze_card", "release_card", "decline_transaction",
     "limit_decrease", "reprice", "require_collateral", "early_recall_review", "limit_increase", "offer",
@@ -82,17 +81,6 @@ class RecommendedAction(Struct, frozen=True):
     to: str | UnsetType = UNSET
 
 
-class ScoreChange(Struct, frozen=True):
-    """From one whole number of points to another: own + environment + model, and by code; all add up exactly."""
-
-    points_from: int = field(name="from")
-    points_to: int = field(name="to")
-    own: int
-    environment: int
-    model: int
-    parts: list[tuple[str, int]]
-
-
 class PlanStep(Struct, frozen=True):
     """One thing the customer can change: the figure, where it is, where it should be."""
 
@@ -100,30 +88,6 @@ class PlanStep(Struct, frozen=True):
     value: float
     target: float
     text: Text
-
-
-class ApplicationState(Struct, frozen=True):
-    """The answer to an application while it is valid: advice with terms; minor units, rates in basis points."""
-
-    application_id: str
-    product: str
-    decision: Literal["approve", "refer", "decline"]
-    fast_track: bool
-    limit_minor: int
-    currency: str
-    term_months: int
-    rate_low_bp: int
-    rate_high_bp: int
-    collateral_minor: int
-    reasons: Annotated[list[str], Meta(max_length=REASONS_MAX)]
-    expires_ms: int
-
-
-class WatchListed(Struct, frozen=True):
-    """On the watch list: since when, and what put the customer there."""
-
-    since_ms: int
-    reason: str
 
 
 class Alert(Struct, kw_only=True, frozen=True):
@@ -174,15 +138,6 @@ class CardLevel(Struct, frozen=True):
     card_id: str
     fraud_level: FraudLevel
     since_ms: int
-
-
-class FacilityClass(Struct, frozen=True):
-    """Classes of one facility; one that is not listed is current, in stage 1 and normal."""
-
-    facility_id: str
-    dpd_class: DpdClass
-    stage: Literal[1, 2, 3] = 1
-    five_class: FiveClass = "normal"
 
 
 class ActionState(Struct, frozen=True):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from alerts.records import ScoreChange
+from alerts.lending.records import ScoreChange
 from models.scorecard import CARD
 
 HUNDRED = 100

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from alerts.actions import Target
 from alerts.cards import card_key, remember, stand
-from alerts.changes import CauseKind, Change, Draft, Facts
+from alerts.changes import Change, Draft, Facts
 from alerts.conditions import CompiledRule, compile_rules, quick_checks
 from alerts.credit import CreditDesk
 from alerts.errors import PolicyError
+from alerts.expiry import expire
 from alerts.explanation import fraud_reasons
 from alerts.lending.borrower import Borrower
 from alerts.lending.desk import LendingDesk
@@ -238,15 +238,12 @@ class Assessor:
 
         Parameters
         ----------
-        score
-            From `models.scorecard.score`; the reasons are read only for an alert.
         days_past_due, defaulted
-            Of the same view: from 90 days past due, or while an outcome says so, the grade is D.
+            Of the score's view: from 90 days past due, or while an outcome says so, the grade is D.
         borrower
-            The customer at this moment: without it nothing that favours them is given, and no plan is made.
+            The customer now: without it nothing that favours them is given, and no plan is made.
         bridge
-            Where another card scores than did when the customer was last told: the contributions of this same view
-            under that card. What lies between is the model's change.
+            Contributions of this view under the card of before, where another scores now: between is the model's part.
         """
         grade = DEFAULT_GRADE if defaulted else state_grade(score.grading_pd, days_past_due)
         return self._credit.grade(risk, facts, score, grade, borrower, bridge)
@@ -300,26 +297,4 @@ class Assessor:
         When the last timed action of a card's level ends and nothing suspicious came for the calm time, the
         level ends with it; otherwise the next suspicious event is a new shift.
         """
-        due_ms = next_due(risk)
-        if due_ms is None or due_ms > at_ms:
-            return None
-        leaving = [a for a in risk.actions if a.expires_ms == due_ms]
-        # A review is lending's: days past due that a table names, the end of a probation or of the watch list.
-        what = "action_expired" if leaving else "review"
-        event_id = f"timer:{what}:{facts.customer_id}:{due_ms}"
-        cause: CauseKind = "expiry" if leaving else "review"
-        draft = Draft(self.policy, self.texts, risk, facts, Target(facts.customer_id), cause, event_id, due_ms)
-        risk.actions = [a for a in risk.actions if a.expires_ms != due_ms]
-        for gone in leaving:
-            key = gone.scope_id if gone.scope_type == "card" else ACCOUNT
-            card = risk.cards.get(key)
-            if card is None or gone.reason != f"level_{LEVELS[card.level]}":
-                continue
-            scope = (gone.scope_type, gone.scope_id)
-            if any(a.reason == gone.reason and (a.scope_type, a.scope_id) == scope for a in risk.actions):
-                continue
-            if due_ms - card.last_ms >= self.policy.calm_ms:
-                del risk.cards[key]
-            else:
-                card.lapsed = True
-        return draft.finish("expired" if leaving else "review")
+        return expire(self.policy, self.texts, risk, at_ms, facts)

@@ -12,10 +12,11 @@ from typing import NamedTuple
 from alerts.actions import Target, application_state, present
 from alerts.changes import Change, Draft, Facts
 from alerts.errors import PolicyError
+from alerts.lending.bands import Rule
 from alerts.lending.borrower import Borrower, customer_values
 from alerts.lending.facts import UNITS, all_hold
 from alerts.lending.measures import Measure, may_rise
-from alerts.lending.origination import Answer, Request, Rule, decide
+from alerts.lending.origination import Answer, Request, decide
 from alerts.lending.regulatory import facility_values
 from alerts.lending.settle import settle, watch
 from alerts.planned import PlannedAction

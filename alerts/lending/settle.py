@@ -2,28 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
-from alerts.lending.measures import AfterLoan
-from alerts.lending.regulatory import Regulatory, next_review, reclassify
-from alerts.lending.segments import Tier, tier_of
+from alerts.lending.regulatory import next_review, reclassify
+from alerts.lending.rules import LendingRules
+from alerts.lending.segments import tier_of
 from alerts.state import Lending, RiskState
-
-
-class LendingRules(Protocol):
-    """The part of a policy that is read here."""
-
-    @property
-    def after_loan(self) -> AfterLoan:
-        """Watch list and measures."""
-
-    @property
-    def regulatory(self) -> Regulatory:
-        """Stages and classes."""
-
-    @property
-    def tiers(self) -> tuple[Tier, ...]:
-        """Service by grade."""
 
 
 def is_due(lending: Lending, at_ms: int) -> bool:

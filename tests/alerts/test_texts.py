@@ -7,9 +7,9 @@ import pytest
 
 from alerts.credit import REASONS as CREDIT_RULES
 from alerts.explanation import CONTRIBUTION_NAMES, USUAL_LINES
+from alerts.lending.bands import BUILT_IN, OUTCOMES
 from alerts.lending.facts import FACTS
 from alerts.lending.letter import LETTER_LINES
-from alerts.lending.origination import BUILT_IN, OUTCOMES
 from alerts.lending.plan import CHANGES
 from alerts.planned import ACTIONS
 from alerts.state import DPD_CLASSES, FIVE_CLASSES, LEVELS, SIGNALS, STAGES

@@ -8,8 +8,8 @@ from functools import cache
 import pytest
 
 from alerts.errors import PolicyError
+from alerts.lending.bands import BUILT_IN
 from alerts.lending.letter import letter
-from alerts.lending.origination import BUILT_IN
 from alerts.policy import load_policy, parse_policy
 from alerts.texts import load
 from features.events import encode

@@ -7,8 +7,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from alerts.lending.bands import OUTCOMES
 from alerts.lending.borrower import customer_values
-from alerts.lending.origination import OUTCOMES, Answer, Request, blended_pd, decide
+from alerts.lending.origination import Answer, Request, blended_pd, decide
 from alerts.state import APPLICATIONS_MAX, CardState, RiskState
 from models.grades import MASTER_SCALE
 from tests.alerts.lending.conftest import DAY_MS, START_MS, borrower_at, facility, scored
