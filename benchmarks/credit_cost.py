@@ -5,9 +5,9 @@
     python -m benchmarks.credit_cost              # 500 people, 120 days, about five minutes
     python -m benchmarks.credit_cost --quick
 
-The engine processes the same events with credit and without: without, credit events are decoded, checked, remembered and noted
-as decisions, and change nothing, no timer fires, nothing is scored. Runs alternate; the figure is the difference of the
-smallest CPU times. It holds everything credit does: rows, timers, scores, alerts, and longer decisions and rows.
+The engine processes the same events with credit and without. Without, credit events are decoded, checked, remembered
+and noted as decisions, and change nothing, no timer fires, nothing is scored. Runs alternate; the figure is the
+difference of the smallest CPU times. It holds all that credit does: rows, timers, scores, alerts, longer decisions.
 """
 
 from __future__ import annotations

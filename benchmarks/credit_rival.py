@@ -5,9 +5,9 @@
     pip install scikit-learn lightgbm
     RISKSHIFT_DATA=... python -m benchmarks.credit_rival
 
-Reads `uci_default/` in the folder RISKSHIFT_DATA (docs/sources.md names the columns). A quarter of the clients, by a hash of
-their id, is scored and never learned from. Ours goes through the stream once. The rivals are given all lessons at once:
-scikit-learn's logistic regression over the same hats (a batch scorecard on the same binned inputs, free to run
+Reads `uci_default/` in the folder RISKSHIFT_DATA (docs/sources.md names the columns). A quarter of the clients, by a
+hash of their id, is scored and never learned from. Ours goes through the stream once. The rivals are given all lessons
+at once: scikit-learn's logistic regression over the same hats (a batch scorecard on the same binned inputs, free to run
 either way), and LightGBM over the same characteristics, unbinned.
 """
 

@@ -152,6 +152,8 @@ def _transaction(row: CreditRow, event: Transaction) -> bool:
             months.reach(event.event_time_ms)
         # Interest is neither earned nor spent.
         months.booked(balance, 0 if category == "interest" else event.amount_minor, event.direction == "credit")
+        if balance >= 0 and not row.overdrawn:
+            return changed
         account = crc32((event.account_id or "").encode())
         below = account in row.overdrawn
         if balance < 0 and not below and len(row.overdrawn) < OVERDRAWN_MAX:

@@ -212,11 +212,13 @@ class CreditRow(msgspec.Struct, array_like=True):
     # Calendar month of the last observation the learner was given, see `models/credit`.
     observed_month: int = -1
     # What the customer was last scored with: version of the card, points, the part of them that a change of cards
-    # brought and that no grade has taken over yet, and the environment's points.
+    # brought and that no grade has taken over yet, the environment's points; and between which grades the customer went
+    # to and fro: month, best and worst place on the scale of that month and of the one before.
     card_version: int = 0
     card_points: float = 0.0
     card_shift: float = 0.0
     card_environment: float = 0.0
+    card_range: list[int] = []
 
     def __copy__(self) -> CreditRow:
         return msgspec.convert(msgspec.to_builtins(self), CreditRow)

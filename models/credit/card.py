@@ -61,7 +61,8 @@ def check_card(card: Card) -> Card:
     if card.credit_version != CREDIT_VERSION or sizes != [len(line.curve) for line in CARD]:
         raise SnapshotError(
             f"expected a credit card of catalogue {CREDIT_VERSION} with {len(CARD)} curves, found catalogue "
-            f"{card.credit_version} with {len(sizes)} curves, maybe of other lengths: run learner and workers of the same release"
+            f"{card.credit_version} with {len(sizes)} curves, maybe of other lengths: "
+            "run learner and workers of the same release"
         )
     figures = (card.base, *card.short, *(y for curve in card.points for y in curve))
     if not all(map(math.isfinite, figures)):

@@ -4,7 +4,8 @@
 
 `model` is what the same inputs give under the new card and not under the old. It alone moves nobody's grade: it is kept
 aside (`card_shift` in the row), grades are read without it, and it counts from the first time on that the customer's
-own change crosses a grade, or as soon as both readings give the same grade.
+own change leaves the grades between which it went to and fro in the two months before the switch. A card paid off
+every month makes its customer better for some days: that is no change.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ def settle(row: CreditRow, inputs: Sequence[float], cards: Cards) -> CreditScore
     first, version = row.card_version == 0, score.card_version
     if first:
         row.card_version, row.card_points, row.card_environment = version, score.points, environment
+        _went(row, score.points)
         return score
     change: dict[str, float] = {}
     model, world = 0.0, environment - row.card_environment
@@ -54,22 +56,37 @@ def settle(row: CreditRow, inputs: Sequence[float], cards: Cards) -> CreditScore
             model, world = score.points - row.card_points, 0.0
     change["own"] = score.points - row.card_points - world - model
     change[_ENVIRONMENT], change["model"] = world, model
-    held = grade_of(pd_of(row.card_points - row.card_shift))
-    shift = _still_aside(row.card_shift + model, score.points, held)
+    shift = _still_aside(row, row.card_shift + model, score.points)
     row.card_version, row.card_points, row.card_environment, row.card_shift = version, score.points, environment, shift
     return replace(score, change=change, graded_pd=pd_of(score.points - shift) if shift else None)
 
 
-def _still_aside(shift: float, points: float, held: str) -> float:
+def _still_aside(row: CreditRow, shift: float, points: float) -> float:
     """How much of the card's change is still kept aside once the customer stands at `points`."""
     if not shift:
+        _went(row, points)
         return 0.0
-    now, aside = grade_of(pd_of(points)), grade_of(pd_of(points - shift))
-    if now == aside == held:
+    _, best, worst, best_before, worst_before = row.card_range
+    best, worst = min(best, best_before), max(worst, worst_before)
+    now, aside = _place(points), _place(points - shift)
+    # The customer went further than before: from here on the new card speaks, unless it would say the opposite.
+    if (aside > worst and now > worst) or (aside < best and now < best):
+        _went(row, points)
         return 0.0
-    moved, whole = GRADES.index(aside) - GRADES.index(held), GRADES.index(now) - GRADES.index(held)
-    # The customer moved a grade: from here on the new card speaks, unless it would say the opposite.
-    return 0.0 if moved * whole > 0 else shift
+    return shift
+
+
+def _went(row: CreditRow, points: float) -> None:
+    """Remember the grade among those of this month and the last."""
+    place, month, range_ = _place(points), row.months.month, row.card_range
+    if range_ and range_[0] == month:
+        range_[1], range_[2] = min(range_[1], place), max(range_[2], place)
+    else:
+        row.card_range = [month, place, place, *(range_[1:3] or (place, place))]
+
+
+def _place(points: float) -> int:
+    return GRADES.index(grade_of(pd_of(points)))
 
 
 def _environment(score: CreditScore, card: CompiledCard) -> float:
