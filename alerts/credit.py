@@ -110,8 +110,13 @@ class CreditDesk:
         points = hundredths(score.contributions)
         lending = risk.lending = risk.lending or Lending()
         known, lending.points = lending.points, points
+        told, lending.card = lending.card, score.card_version
         if known:
-            draft.score_change = score_change(known, points, None if bridge is None else hundredths(bridge))
+            between = None if bridge is None else hundredths(bridge)
+            if between is None and told != score.card_version:
+                # What the card of then would say now nobody knows: nothing of it is the customer's.
+                between = known
+            draft.score_change = score_change(known, points, between)
         return bool(known)
 
     def _step(self, risk: RiskState, grade: str, at_ms: int) -> tuple[str, Move | None]:

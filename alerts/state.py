@@ -103,7 +103,7 @@ class Lending(Struct, array_like=True):
 
     `review_ms` is when time alone may move a class or the watch list, -1 for never; `watch_ms` since when the customer
     is on the watch list, -1 for not, `watch_calm_ms` since when nothing asks for it; `points` the credit points by
-    code as they were last told, whole numbers that add up.
+    code as they were last told, whole numbers that add up, `card` the version of the card that gave them, 0 for none.
     """
 
     review_ms: int = -1
@@ -115,6 +115,7 @@ class Lending(Struct, array_like=True):
     tier: str = ""
     applications: list[Application] = field(default_factory=list)
     points: dict[str, int] = field(default_factory=dict)
+    card: int = 0
 
 
 class RiskState(Struct, array_like=True):

@@ -18,8 +18,8 @@ from alerts.records import Text
 
 LANGUAGES = ("en", "zh-CN")
 SECTIONS = ("reasons", "usual", "credit", "rules", "levels", "grades", "signals", "signal_reasons", "outcomes",
-             "actions", "facilities", "models", "warnings", "facts", "origination", "measures", "watch", "plan", "stages",
-             "five_classes", "tiers", "letter", "units", "currencies")  # fmt: skip
+            "actions", "facilities", "models", "warnings", "facts", "origination", "measures", "watch", "plan",
+            "stages", "five_classes", "tiers", "letter", "units", "currencies")  # fmt: skip
 PLACEHOLDERS = (
     "money",
     "count",

@@ -213,8 +213,8 @@ def credit_fields(standing: Standing, grade: str, facility: tuple[str, int] | No
     fields: dict[str, Any] = {"pd_12m": score.pd_12m, "pd_90d": score.pd_90d, "grade": grade or UNSET}
     if score.change:
         fields["credit_change"] = {name: round(points, 6) for name, points in score.change.items()}
-    if standing.inputs is not None:
-        fields["credit_inputs"], fields["credit_version"] = list(standing.inputs), CREDIT_VERSION
+    if standing.observed is not None:
+        fields["credit_inputs"], fields["credit_version"] = list(standing.observed), CREDIT_VERSION
         fields["credit_card"] = score.card_version
         if facility is not None:
             fields["facility_id"] = facility[0]

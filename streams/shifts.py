@@ -29,7 +29,7 @@ from streams.dispositions import (
 )
 from streams.memory_rows import Rows
 from streams.rows import CustomerRow, PartitionMeta
-from streams.standing import Fired, Standing
+from streams.standing import Fired, Standing, bridge
 from streams.watch import Review, hold
 
 # Without a vector these may still move the risk state, or have more to say than that they were noted.
@@ -148,6 +148,7 @@ class Shifts:
                     days_past_due=standing.days_past_due,
                     defaulted=standing.defaulted,
                     borrower=step.borrower,
+                    bridge=bridge(standing, risk, self._model.cards),
                 )
             )
             fields |= credit_fields(standing, risk.grade, step.facility)

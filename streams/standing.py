@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
+from alerts.state import RiskState
 from features import credit
 from features.credit import Signal
 from features.environment import Environment
@@ -17,12 +19,13 @@ _OBSERVED = frozenset((Application, LoanGranted, Statement))
 
 
 class Standing(NamedTuple):
-    """Credit as of one moment; `inputs` are there when the learner shall have them."""
+    """Credit as of one moment; `observed`: its inputs once more, when the learner shall have them."""
 
     score: CreditScore
     days_past_due: int
     defaulted: bool
-    inputs: tuple[float, ...] | None = None
+    inputs: Sequence[float]
+    observed: tuple[float, ...] | None = None
 
 
 Fired = tuple[Signal, Standing | None]
@@ -55,7 +58,16 @@ def standing_of(
     # An outcome is the truth about earlier observations, and none of its own.
     if event is not None and type(event) is not Outcome and _is_observed(row, event):
         observed = tuple(map(float, inputs))
-    return Standing(score, view.days_past_due, view.defaulted, observed)
+    return Standing(score, view.days_past_due, view.defaulted, inputs, observed)
+
+
+def bridge(standing: Standing, risk: RiskState, cards: Cards) -> tuple[tuple[str, float], ...] | None:
+    """What the card that the customer was last told of gives now; None where that is the one in force, or unknown."""
+    told = risk.lending.card if risk.lending is not None else 0
+    before = cards.before
+    if before is None or told == standing.score.card_version or told != before.card.version:
+        return None
+    return before.score(standing.inputs).contributions
 
 
 def _is_observed(row: CustomerRow, event: Event | Tick) -> bool:
