@@ -1,6 +1,6 @@
 """A customer's durable row: packed for the changelog, with a version and a checksum.
 
-Layout: one byte version, four bytes CRC-32 (big endian, begun with the version) of what follows, then MessagePack of
+Layout: one byte version, four bytes CRC-32 (big endian) of version and what follows, then MessagePack of
 `[applied_offset, due_ms, credit_due_ms, hot, credit, risk]`.
 """
 
@@ -16,8 +16,9 @@ from features.errors import RowError
 from features.row import CreditRow, HotRow
 
 ROW_VERSION = 3
-# Fields were added at the end of parts since: rows of before read as they are, the new fields have their defaults.
-READ_VERSIONS = (2, ROW_VERSION)
+# Rows of the release before are read as they are: what is new has its default.
+_READ = (ROW_VERSION - 1, ROW_VERSION)
+_UNSEALED_VERSION = 2
 # Not UTF-8, so that no customer_id can be the same key.
 META_KEY = b"\xffmeta"
 
@@ -72,23 +73,24 @@ _meta_decoder = msgspec.msgpack.Decoder(PartitionMeta)
 def pack(row: CustomerRow | PartitionMeta) -> bytes:
     """Bytes of a row; equal rows give equal bytes."""
     body = _encoder.encode(row)
-    return b"%c%b%b" % (ROW_VERSION, checksum(ROW_VERSION, body).to_bytes(4, "big"), body)
+    return b"%c%b%b" % (ROW_VERSION, checksum(ROW_VERSION, body), body)
 
 
-def checksum(version: int, body: bytes) -> int:
-    """CRC-32 of a row's body; from version 3 on it begins with the version, so that a flipped version shows."""
-    return zlib.crc32(body, version if version > 2 else 0)
+def checksum(version: int, body: bytes) -> bytes:
+    """The four bytes between them; up to version 2 of the body alone, so that a flipped version was not seen."""
+    seed = zlib.crc32(bytes([version])) if version > _UNSEALED_VERSION else 0
+    return zlib.crc32(body, seed).to_bytes(4, "big")
 
 
 def _body(data: bytes, what: str) -> bytes:
-    if len(data) < 6 or data[0] not in READ_VERSIONS:
+    if len(data) < 6 or data[0] not in _READ:
         found = f"version {data[0]}" if data else "nothing"
         raise RowError(
-            f"{what}: expected a row of version {READ_VERSIONS[0]} or {ROW_VERSION}, found {found}: it was written by "
-            "another release; use that release, or rebuild the rows from the events"
+            f"{what}: expected a row of version {ROW_VERSION}, found {found}: it was written by another release; "
+            "use that release, or rebuild the rows from the events"
         )
     body = data[5:]
-    if checksum(data[0], body) != int.from_bytes(data[1:5], "big"):
+    if checksum(data[0], body) != data[1:5]:
         raise RowError(f"{what}: checksum does not match, the row was altered or cut: rebuild the rows from the events")
     return body
 

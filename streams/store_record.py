@@ -88,7 +88,7 @@ def verified(db: Any, own: StoreRecord) -> Iterator[tuple[bytes, bytes]]:
         prefix = key[:1]
         if prefix == ROW:
             customer = key[1:]
-            if not value or checksum(value[0], value[5:]) != int.from_bytes(value[1:5], "big"):
+            if not value or checksum(value[0], value[5:]) != value[1:5]:
                 raise ValueError(f"the row of {customer!r} was altered")
             rows += 1
             digest += row_mark(customer, value)

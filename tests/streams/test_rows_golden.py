@@ -29,23 +29,20 @@ def golden(version: int, name: str) -> bytes:
     return (GOLDEN / f"v{version}" / f"{name}.row").read_bytes()
 
 
+def with_defaults(value: Any, default: Any) -> Any:
+    """What an older release wrote, and the default of every field that came after it."""
+    if not isinstance(value, dict) or not isinstance(default, dict):
+        return value
+    new = {name: item for name, item in default.items() if name not in value}
+    return {name: with_defaults(item, default.get(name)) for name, item in value.items()} | new
+
+
 @pytest.mark.parametrize("version", READ)
 @pytest.mark.parametrize("name", NAMES)
 def test_a_row_of_a_release_is_read_to_its_values(version: int, name: str) -> None:
     expected = json.loads((GOLDEN / f"v{version}" / f"{name}.json").read_text("utf-8"))
-    found = plain(read(name, golden(version, name)))
-    kind = PartitionMeta(0, 0) if name == "partition" else CustomerRow()
-    assert found == with_new_fields(expected, plain(kind)), "a field since then must have its default"
-
-
-def with_new_fields(old: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
-    """A row of an older version with the fields it could not have, as a new row has them."""
-    added = {key: value for key, value in now.items() if key not in old}
-    kept = {
-        key: with_new_fields(value, now[key]) if isinstance(value, dict) and isinstance(now.get(key), dict) else value
-        for key, value in old.items()
-    }
-    return kept | added
+    found = read(name, golden(version, name))
+    assert plain(found) == with_defaults(expected, plain(type(found)(0, 1) if name == "partition" else type(found)()))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -80,7 +77,7 @@ def test_a_field_added_at_the_end_reads_as_its_default_from_an_older_row(part: i
     body = msgspec.msgpack.decode(golden(ROW_VERSION, "every_field")[5:])
     body[part].pop()
     packed = msgspec.msgpack.encode(body)
-    older = unpack(bytes([ROW_VERSION]) + checksum(ROW_VERSION, packed).to_bytes(4, "big") + packed)
+    older = unpack(bytes([ROW_VERSION]) + checksum(ROW_VERSION, packed) + packed)
     whole = unpack(golden(ROW_VERSION, "every_field"))
     name = ("hot", "credit", "risk")[part - 3]
     last = getattr(whole, name).__struct_fields__[-1]
