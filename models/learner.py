@@ -172,8 +172,9 @@ class Learner:
 
     @classmethod
     def restore(
-        cls, data: bytes, key: bytes, settings: LearnerSettings | None = None, rules: ModelRules | None = None
-    ) -> Learner:
+        cls, data: bytes, key: bytes, settings: LearnerSettings | None = None, rules: ModelRules | None = None,
+        credit: CreditSettings | None = None,
+    ) -> Learner:  # fmt: skip
         """A learner that goes on where `checkpoint` was taken, once fed from `resume_offsets` on.
 
         Parameters
@@ -184,6 +185,8 @@ class Learner:
             If given, they must be the checkpoint's own.
         rules
             May differ from those before: candidates are matched by name, limits count from now on.
+        credit
+            May differ too: what waits is judged by the new window from now on.
 
         Raises
         ------
@@ -215,6 +218,8 @@ class Learner:
         # Under other candidates the old ones' words about waiting events have no addressee.
         learner._shadows = {(p, offset): tuple(said) for p, offset, said in saved.shadows} if same else {}
         learner.credit = CreditOffice.load(saved.credit)
+        if credit is not None:
+            learner.credit.learner.settings = credit
         learner._counters = Counter(saved.counters)
         learner._done_ms, learner._published_ms, learner._version = saved.done_ms, saved.published_ms, saved.version
         return learner

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
 from models.linear import regression
@@ -27,7 +27,8 @@ class HatRegression:
 
     def __init__(self, weights: Mapping[int, float], intercept: float, project: Projection | None = None) -> None:
         self._project = project
-        self._river = regression({**weights}, _RATE, _STRENGTH, intercept, _INTERCEPT_RATE)
+        start = dict[Hashable, float](weights.items())
+        self._river = regression(start, _RATE, _STRENGTH, intercept, _INTERCEPT_RATE)
         self.mean = dict(weights)
         self.mean_intercept = intercept
         self.lessons = 0
