@@ -185,8 +185,9 @@ class Learner:
 
     @classmethod
     def restore(
-        cls, data: bytes, key: bytes, settings: LearnerSettings | None = None, rules: ModelRules | None = None
-    ) -> Learner:
+        cls, data: bytes, key: bytes, settings: LearnerSettings | None = None, rules: ModelRules | None = None,
+        credit: CreditSettings | None = None,
+    ) -> Learner:  # fmt: skip
         """A learner that goes on where `checkpoint` was taken, once fed from `resume_offsets` on.
 
         Parameters
@@ -197,6 +198,8 @@ class Learner:
             If given, they must be the checkpoint's own.
         rules
             May differ from those before: candidates are matched by name, limits count from now on.
+        credit
+            May differ too: what waits is judged by the new window from now on.
 
         Raises
         ------
@@ -228,6 +231,8 @@ class Learner:
         # Under other candidates the old ones' words about waiting events have no addressee.
         learner._shadows = {(p, offset): tuple(said) for p, offset, said in saved.shadows} if same else {}
         learner.credit = CreditOffice.load(saved.credit)
+        if credit is not None:
+            learner.credit.learner.settings = credit
         learner._counters = Counter(saved.counters)
         learner._warnings.restore(saved.warnings)
         learner._communities.restore(saved.communities)

@@ -23,6 +23,7 @@ from aiokafka.errors import KafkaError
 
 from alerts.errors import PolicyError
 from alerts.model_rules import DEFAULT_MODELS_PATH, load_model_rules
+from models.credit.learner import CreditSettings
 from models.governance.records import Ruling
 from models.governance.rules import ModelRules
 from models.learner import Learner, LearnerSettings
@@ -205,9 +206,11 @@ class LearnerProcess:
     def _restore(self, read: ModelsLog) -> tuple[Learner, dict[int, int]]:
         """The learner of the newest whole checkpoint, or a new one; and where to read decisions from."""
         if read.checkpoint is None:
-            learner, start = Learner(self.partitions, self.learner_settings(), self.rules), {}
+            learner, start = Learner(self.partitions, self.learner_settings(), self.rules, self.credit_settings()), {}
         else:
-            learner = Learner.restore(read.checkpoint, self.key, self.learner_settings(), self.rules)
+            learner = Learner.restore(
+                read.checkpoint, self.key, self.learner_settings(), self.rules, self.credit_settings()
+            )
             start = learner.resume_offsets()
         for ruling in read.rulings:
             learner.rule(ruling)
@@ -221,6 +224,10 @@ class LearnerProcess:
             retain_ms=2 * self.settings.label_maturity_ms,
             publish_every_ms=self.settings.publish_every_ms,
         )
+
+    def credit_settings(self) -> CreditSettings:
+        """The credit part of the settings."""
+        return CreditSettings(window_ms=self.settings.credit_window_ms)
 
     def _consumer(self, group: str | None) -> AIOKafkaConsumer:
         settings = self.settings

@@ -68,6 +68,9 @@ class Settings:
     )
     learn_every_ms: int = _setting(60_000, "grid of event time on which the learner's partitions meet", low=1_000)
     label_maturity_ms: int = _setting(7 * 86_400_000, "no report of fraud for so long counts as good", low=0)
+    credit_window_ms: int = _setting(
+        365 * 86_400_000, "a default within it makes a credit observation bad; none by its end, good", low=86_400_000
+    )
     publish_every_ms: int = _setting(3_600_000, "event time between two model snapshots, at least", low=0)
     publish_every_s: float = _setting(2.0, "wall time between two model snapshots, at least", low=0, high=86_400)
 

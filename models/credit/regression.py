@@ -27,7 +27,8 @@ class HatRegression:
 
     def __init__(self, weights: Mapping[int, float], intercept: float, project: Projection | None = None) -> None:
         self._project = project
-        self._river = regression(dict[Hashable, float](weights.items()), _RATE, _STRENGTH, intercept, _INTERCEPT_RATE)
+        start = dict[Hashable, float](weights.items())
+        self._river = regression(start, _RATE, _STRENGTH, intercept, _INTERCEPT_RATE)
         self.mean = dict(weights)
         self.mean_intercept = intercept
         self.lessons = 0

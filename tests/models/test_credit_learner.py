@@ -17,13 +17,16 @@ from models.credit.migration import Migration
 from models.credit.office import CreditOffice
 from models.credit.scale import pd_of
 from models.errors import LearnerError
-from models.governance.records import Command
+from models.governance.records import Command, Ruling
 from models.governance.registry import Registry
+from models.learner import Learner, LearnerSettings
 from models.observation import Observation
 from models.scorecard import EXPERT_CARD
+from models.snapshot import pack, unpack
 
 NEUTRAL = tuple(map(float, inputs_of(view(CreditRow(), 0))))
 YEAR = 365 * DAY_MS
+HOUR_MS = 3_600_000
 
 
 def inputs(**changes: float) -> tuple[float, ...]:
@@ -242,6 +245,48 @@ def test_a_named_approval_puts_it_in_force_and_people_are_told_once() -> None:
     ]
     assert office.approve(Command("2", "approve_credit", "A. Chen", "back", 1), 8, registry) == ""
     assert office.part().card.version == 1
+
+
+def fed(learner: Learner, first: int, last: int, start: int = 0) -> int:
+    """Decisions of an hour each, a tick between them; gives the next offset."""
+    offset = start
+    for hour in range(first, last):
+        tick = observation(hour * HOUR_MS, disposition="control", kind="tick", credit_inputs=None, customer_id=None)
+        for o in (observation(hour, event_time_ms=hour * HOUR_MS), tick):
+            learner.observe(0, offset, msgspec.structs.replace(o, offset=offset))
+            offset += 1
+        if hour % 3 == 0:
+            bad = observation(hour, event_time_ms=hour * HOUR_MS, kind="outcome", credit_inputs=None, outcome="default")
+            learner.observe(0, offset, msgspec.structs.replace(bad, offset=offset))
+            offset += 1
+    return offset
+
+
+def test_the_learner_publishes_a_proposal_and_a_ruling_puts_it_in_force_across_a_restart() -> None:
+    key = b"0123456789abcdef"
+    window = CreditSettings(window_ms=48 * HOUR_MS)
+    learner = Learner(1, LearnerSettings(publish_every_ms=0), credit=window)
+    offset = fed(learner, 0, 400)
+    before = learner.drain()[-1]
+    assert (before.credit.card.version, before.credit.proposal is not None) == (1, True)
+    proposed = before.credit.proposal
+    learner = Learner.restore(learner.checkpoint(key), key, credit=window)
+    command = Command("c1", "approve_credit", "A. Chen", "looked at it", proposed.version)
+    learner.rule(Ruling(command, learner.done_ms))
+    published = learner.drain()
+    assert [it.credit.card for it in published] == [proposed]
+    assert unpack(pack(published[0], key), key).credit == published[0].credit
+    news, entries, _ = learner.take_news()
+    assert [it.kind for it in news] == ["credit_approved"]
+    assert [(it.what, it.by, it.accepted) for it in entries] == [("approve_credit", "A. Chen", True)]
+    again = Learner.restore(learner.checkpoint(key), key)
+    fed(again, 400, 410, offset)
+    again.drain()
+    assert again.credit.part().card == proposed
+    assert again.credit.learner.counters["observations"] == 410
+    again.rule(Ruling(Command("c2", "approve_credit", "B", "w", 77), again.done_ms))
+    assert again.drain() == []
+    assert [(it.what, it.accepted) for it in again.take_news()[1]] == [("approve_credit", False)]
 
 
 @pytest.mark.parametrize("version", [1, 3, 0])

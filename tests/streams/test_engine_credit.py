@@ -191,3 +191,16 @@ def test_own_arrears_after_a_switch_still_alert() -> None:
     lived.go(due, Tick(event_id="t", event_time_ms=START + 60 * DAY_MS, schema_version=1, partition=0))
     assert "dpd_30" in {alert["rule"] for alert in lived.alerts}
     assert any(alert.get("grade_to") for alert in lived.alerts)
+
+
+def test_a_change_told_after_a_switch_names_the_cards_part_and_adds_up() -> None:
+    lived = Lived(by=-60.0)
+    lived.go(statement(1))
+    lived.switch(10)
+    lived.go(of(LegalEvent, 12, type="lawsuit"), of(LegalEvent, 14, type="lawsuit"), statement(30, balance=99_000))
+    told = [alert["score_change"] for alert in lived.alerts if "score_change" in alert]
+    assert told, "the customer fell without being told why"
+    assert sum(change["model"] for change in told) == -60
+    for change in told:
+        assert change["own"] + change["environment"] + change["model"] == change["after"] - change["before"]
+        assert sum(points for _code, points in change["parts"]) == change["after"] - change["before"]

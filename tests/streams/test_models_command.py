@@ -52,6 +52,8 @@ def test_a_command_waits_until_it_is_ruled_and_answers_are_found_by_its_id() -> 
     ("arguments", "says"),
     [
         (("show",), "expected a VERSION after show"),
+        (("approve-credit", "--by", "A", "--why", "w"), "expected a VERSION after approve-credit"),
+        (("approve-credit", "2", "--by", "A"), "expected --by NAME and --why TEXT with approve-credit"),
         (("list", "3"), "expected no VERSION after list"),
         (("rollback", "--by", "A"), "expected --by NAME and --why TEXT"),
         (("show", "latest"), "a whole number, found latest"),
