@@ -28,8 +28,7 @@ from alerts.state import (
 )
 from alerts.texts import Texts
 from models.grades import DEFAULT_GRADE, grade_of
-from models.scorecard import CreditScore
-from models.scorecard import score as expert_score
+from models.scorecard import CreditScore, score
 
 # Their actions are credit actions, which the release of a card does not touch.
 REASONS = ("grade_down", "grade_up", "default", "early_warning", *SIGNALS)
@@ -163,7 +162,7 @@ class CreditDesk:
         start_cooling(risk, rule, "", at_ms)
         more: dict[str, Any] = {}
         if borrower is not None and any(plan.action == "improvement_plan" for plan in actions):
-            plan = improvement_plan(borrower.view, lambda view: expert_score(view).pd_12m)
+            plan = improvement_plan(borrower.view, lambda view: score(view, borrower.card).pd_12m)
             if plan is not None:
                 more["plan"] = steps_in_words(self._texts, plan)
         draft.alert(

@@ -255,10 +255,11 @@ class Assessor:
         return self._lending.application(risk, facts, request, borrower, score)
 
     def review(
-        self, risk: RiskState, facts: Facts, borrower: Borrower, score: CreditScore, *, hushed: bool = False
-    ) -> Change | None:
+        self, risk: RiskState, facts: Facts, borrower: Borrower, score: CreditScore, *, hushed: bool = False,
+        early_warning: bool = False,
+    ) -> Change | None:  # fmt: skip
         """Take in what a credit event changed after the loan was made; `hushed` when the event alerts already."""
-        return self._lending.review(risk, facts, borrower, score, hushed=hushed)
+        return self._lending.review(risk, facts, borrower, score, hushed=hushed, early_warning=early_warning)
 
     def social(self, risk: RiskState, facts: Facts, value: float) -> Change | None:
         """A social signal, -1 to 1: nothing unless the policy switches it on."""

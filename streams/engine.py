@@ -228,7 +228,7 @@ class Engine:
         if changed:
             step.standing = standing_of(row, at_ms, self._model.cards, self.meta.environment, event)
             step.facility = facility_of(row, event)
-            step.borrower = lending.borrower_at(row, event, step.standing)
+            step.borrower = lending.borrower_at(row, event, step.standing, self._model.cards.now)
         if vector is not None:
             step.place = len(self._vectors)
             self._vectors.append(_pack_vector(*vector))

@@ -154,7 +154,10 @@ class Shifts:
             fields |= credit_fields(standing, risk.grade, step.facility)
         hold(self._desk, self._model, row, step.customer_id, event, step.reviews, changes, fields)
         if isinstance(event, Event) and (step.borrower or type(event) in lending.KINDS):
-            fields |= lending.lend(assessor, risk, self._facts(step), event, standing, step.borrower, changes)
+            watched = row.credit.warnings.watch_since_ms >= 0
+            fields |= lending.lend(
+                assessor, risk, self._facts(step), event, standing, step.borrower, changes, early_warning=watched
+            )
         due_ms = _earliest(row.credit_due_ms, or_never(risk_next_due(risk)))
         if due_ms != row.due_ms:
             row.due_ms = due_ms

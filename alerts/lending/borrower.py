@@ -8,6 +8,7 @@ from alerts.state import GRADES, Loan, RiskState
 from features.facility import DAY_MS
 from features.row import CreditRow
 from features.view import CreditView, view
+from models.scorecard import EXPERT_CARD, CompiledCard
 
 MONTH_DAYS = 365.25 / 12
 # More than any fraud-clear period asks for: no fraud was ever confirmed.
@@ -26,7 +27,10 @@ class FacilityFacts(Struct, frozen=True, gc=False):
 
 
 class Borrower(Struct, frozen=True, gc=False):
-    """A customer at `at_ms`; `income_minor` is a month's, 0 when unknown, `fraud_ms` -1 for never."""
+    """A customer at `at_ms`; `income_minor` is a month's, 0 when unknown, `fraud_ms` -1 for never.
+
+    `card` is the scorecard in force: what a plan or an answer is worked out with.
+    """
 
     at_ms: int
     view: CreditView
@@ -35,9 +39,10 @@ class Borrower(Struct, frozen=True, gc=False):
     fraud_ms: int
     enterprise: bool
     facilities: tuple[FacilityFacts, ...]
+    card: CompiledCard = EXPERT_CARD
 
 
-def borrower_of(row: CreditRow, fraud_ms: int, at_ms: int) -> Borrower:
+def borrower_of(row: CreditRow, fraud_ms: int, at_ms: int, card: CompiledCard = EXPERT_CARD) -> Borrower:
     """Take down a credit row as of a time; O(facilities), nothing of the row is kept by reference."""
     return Borrower(
         at_ms=at_ms,
@@ -53,6 +58,7 @@ def borrower_of(row: CreditRow, fraud_ms: int, at_ms: int) -> Borrower:
             )
             for f in row.facilities
         ),
+        card=card,
     )  # fmt: skip
 
 

@@ -139,8 +139,9 @@ class LendingDesk:
     # --- after the loan ---------------------------------------------------------------------------------
 
     def review(
-        self, risk: RiskState, facts: Facts, borrower: Borrower, score: CreditScore, *, hushed: bool = False
-    ) -> Change | None:
+        self, risk: RiskState, facts: Facts, borrower: Borrower, score: CreditScore, *, hushed: bool = False,
+        early_warning: bool = False,
+    ) -> Change | None:  # fmt: skip
         """Take in what a credit event changed: facilities and their classes, the watch list, measures.
 
         Parameters
@@ -149,11 +150,14 @@ class LendingDesk:
             Of the view now; its PD is a new facility's PD at grant.
         hushed
             Whether the event alerts already: measures are then put in force without an alert of their own.
+        early_warning
+            Whether early warning watches the customer now.
         """
         old, actions = risk.lending, risk.actions
         lending = risk.lending = _taken_in(old, borrower, score)
         after_loan, at_ms = self._policy.after_loan, borrower.at_ms
         values = customer_values(risk, borrower)
+        values["early_warning"] = float(early_warning)
         asked = next((line for line in after_loan.watch if all_hold(line.when, values)), None)
         if asked is not None:
             watch(risk, asked.id, at_ms)

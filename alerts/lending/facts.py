@@ -46,6 +46,7 @@ FACTS: tuple[Fact, ...] = (
     Fact("fraud_clear_days", "customer", "days"),
     Fact("retail", "customer", "0/1"),
     Fact("watch_listed", "customer", "0/1"),
+    Fact("early_warning", "customer", "0/1"),
     Fact("days_past_due", "facility", "days"),
     Fact("pd_ratio", "facility", "ratio"),
     Fact("pd_rise", "facility", "probability"),

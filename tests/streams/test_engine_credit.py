@@ -202,5 +202,5 @@ def test_a_change_told_after_a_switch_names_the_cards_part_and_adds_up() -> None
     assert told, "the customer fell without being told why"
     assert sum(change["model"] for change in told) == -60
     for change in told:
-        assert change["own"] + change["environment"] + change["model"] == change["after"] - change["before"]
-        assert sum(points for _code, points in change["parts"]) == change["after"] - change["before"]
+        assert change["own"] + change["environment"] + change["model"] == change["to"] - change["from"]
+        assert sum(points for _code, points in change["parts"]) == change["to"] - change["from"]
