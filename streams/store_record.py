@@ -13,6 +13,8 @@ from typing import Any
 
 import msgspec
 
+from streams.rows import checksum
+
 OWN, ROW, DUE = b"m", b"r", b"d"
 RECORD_VERSION = 1
 _MASK = (1 << 64) - 1
@@ -86,7 +88,7 @@ def verified(db: Any, own: StoreRecord) -> Iterator[tuple[bytes, bytes]]:
         prefix = key[:1]
         if prefix == ROW:
             customer = key[1:]
-            if zlib.crc32(value[5:]) != int.from_bytes(value[1:5], "big"):
+            if checksum(value[0], value[5:]) != value[1:5]:
                 raise ValueError(f"the row of {customer!r} was altered")
             rows += 1
             digest += row_mark(customer, value)
