@@ -152,12 +152,12 @@ class CreditDesk:
         self, draft: Draft, risk: RiskState, move: Move, rule: str, before: str, at_ms: int, reasons: list[Reason],
         borrower: Borrower | None = None,
     ) -> None:  # fmt: skip
-        cooling = is_cooling(risk, rule, "", at_ms, move.cool_down_ms)
-        if not cooling:
+        told = move.alerts(risk.grade) and not is_cooling(risk, rule, "", at_ms, move.cool_down_ms)
+        if told:
             draft.lead(rule, "customer")
         actions = self._granted(risk, move.actions, borrower)
         draft.grant(actions, rule)
-        if cooling:
+        if not told:
             return
         start_cooling(risk, rule, "", at_ms)
         more: dict[str, Any] = {}

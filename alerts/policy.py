@@ -73,11 +73,20 @@ class Rule(Struct, frozen=True):
 
 
 class Move(Struct, frozen=True):
-    """A move of the grade: down, up or into default."""
+    """A move of the grade: down, up or into default.
+
+    It alerts where the grade it leads to has at least the place `alert_from` in `GRADES`; -1 is never, 0 always. The
+    risk change says every move.
+    """
 
     severity: Severity
     cool_down_ms: int
     actions: tuple[PlannedAction, ...]
+    alert_from: int = 0
+
+    def alerts(self, grade: str) -> bool:
+        """Whether the move to this grade is worth a human's eyes."""
+        return 0 <= self.alert_from <= GRADES.index(grade)
 
 
 class Credit(Struct, frozen=True):
@@ -263,7 +272,12 @@ def _cool_down(table: Table) -> int:
 
 
 def _move(table: Table) -> Move:
-    move = Move(severity=_severity(table), cool_down_ms=_cool_down(table), actions=planned_actions(table))
+    alert_from = 0
+    if table.has("alert_worse_than"):
+        alert_from = GRADES.index(table.text("alert_worse_than", GRADES[:-1])) + 1
+    if table.has("alert") and not table.flag("alert"):
+        alert_from = -1
+    move = Move(_severity(table), _cool_down(table), planned_actions(table), alert_from)
     table.done()
     return move
 
