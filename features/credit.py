@@ -38,7 +38,7 @@ from features.view import CreditView, view
 __all__ = ["CreditRow", "CreditView", "Signal", "apply", "days_past_due", "fire", "next_due", "view"]
 
 FACILITIES_MAX = 6
-APPLICATIONS_MAX = 12
+APPLICATIONS_MAX = 8
 OVERDRAWN_MAX = 8
 INCOME_CATEGORIES = frozenset(("salary", "pension"))
 INCOME_SOURCES = frozenset(("salary", "pension", "revenue"))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import msgspec
 
-DUES_MAX = 4
+DUES_MAX = 3
 DAY_MS = 86_400_000
 INSTALMENT_GRACE_MS = DAY_MS
 # Days past due that are signals of their own, in the order they fire.

@@ -180,7 +180,7 @@ class Fading(msgspec.Struct, array_like=True):
 
 
 class CreditRow(msgspec.Struct, array_like=True):
-    """What is kept per customer for credit: at most 2 KB; -1 is "never" in times, "unknown" in scores."""
+    """What is kept per customer for credit: at most 2 KB, tested; -1 is "never" in times, "unknown" in scores."""
 
     first_seen_ms: int = -1
     facilities: list[Facility] = []

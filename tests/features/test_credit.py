@@ -496,4 +496,14 @@ def test_fullest_row_stays_within_two_kilobytes() -> None:
         apply(row, tx(START + n, balance_minor=-1, account_id=f"a{n}"))
         apply(row, salary(START + n * 30 * DAY))
     apply(row, of(Profile, START, customer_type="individual", occupation=long, industry=long, employer_id=long))
-    assert len(msgspec.msgpack.encode(row)) <= 2048
+    for month in range(14):
+        at = START + (300 + 30 * month) * DAY
+        for facility in row.facilities:
+            apply(row, statement(at, 10**12, 10**13, limit_minor=10**13, facility_id=facility.facility_id))
+        apply(row, tx(at, 10**13, "debit", balance_minor=-(10**13), account_id="a1"))
+        apply(row, tx(at + 1, 10**13, balance_minor=10**13, account_id="a0"))
+    row.card_version, row.card_points, row.card_shift, row.card_environment = 2**31, 1.1, 1.1, 1.1
+    row.card_range = [9999, 7, 7, 7, 7]
+    assert (len(row.facilities), len(row.months.status), len(row.months.inflow)) == (6, 12, 6)
+    # What others add to the row must find room too.
+    assert len(msgspec.msgpack.encode(row)) <= 1948
