@@ -21,7 +21,7 @@ from alerts.levels import Thresholds
 from alerts.places import line_of
 from alerts.planned import PlannedAction, planned_actions
 from alerts.records import SEVERITIES, Severity
-from alerts.state import LEVELS, SIGNALS
+from alerts.state import GRADES, LEVELS, SIGNALS
 from alerts.tables import Table
 from alerts.warning_policy import WarningPolicy, warning_policy
 from features.catalogue import NAMES

@@ -4,6 +4,8 @@ import msgspec
 import pytest
 
 from alerts.errors import AssessmentError
+from alerts.policy import parse_policy
+from alerts.shift import Assessor
 from alerts.state import FACILITIES_MAX, RiskState
 from models.scorecard import CreditScore
 
@@ -54,8 +56,20 @@ def test_up_only_after_enough_observations_over_enough_days(observe):
     assert risk.grade == "BB"
     assert observe(risk, 69, "A") is None
     change = observe(risk, 70, "A")
-    assert (risk.grade, change.alerts[0].rule) == ("A", "grade_up")
+    assert (risk.grade, change.alerts, change.risk_change.state.grade) == ("A", [], "A")
     assert risk.candidate == ""
+
+
+def test_a_move_alerts_where_the_policy_says_so(policy_text, facts):
+    loud = policy_text.replace("alert = false\ncool_down = \"30d\"", "cool_down = \"30d\"")
+    assert loud != policy_text
+    for text, told in ((policy_text, ["grade_down"]), (loud, ["grade_down", "grade_up"])):
+        assessor, risk, rules = Assessor(parse_policy(text)), RiskState(), []
+        # Down among the good grades, down to where a human looks, and up again.
+        for day, grade in ((0, "A"), (10, "BBB"), (20, "BB"), (30, "CCC"), (40, "A"), (80, "A"), (120, "A")):
+            change = assessor.credit(risk, facts(day, day * DAY_MS, None), scored(grade))
+            rules += [alert.rule for alert in change.alerts] if change is not None else []
+        assert (rules, risk.grade) == (told, "A")
 
 
 def test_an_interrupted_run_starts_again(observe):
@@ -79,7 +93,7 @@ def test_confirmed_is_the_worst_of_the_run(observe):
 def test_a_grade_that_flaps_alerts_once(observe):
     risk = RiskState()
     observe(risk, 0, "BBB")
-    alerts = [c.alerts for day in range(1, 100) if (c := observe(risk, day, ("BB", "BBB")[day % 2])) and c.alerts]
+    alerts = [c.alerts for day in range(1, 100) if (c := observe(risk, day, ("B", "BB")[day % 2])) and c.alerts]
     assert len(alerts) == 1
 
 
