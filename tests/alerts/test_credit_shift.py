@@ -61,7 +61,7 @@ def test_up_only_after_enough_observations_over_enough_days(observe):
 
 
 def test_a_move_alerts_where_the_policy_says_so(policy_text, facts):
-    loud = policy_text.replace("alert = false\ncool_down = \"30d\"", "cool_down = \"30d\"")
+    loud = policy_text.replace('alert = false\ncool_down = "30d"', 'cool_down = "30d"')
     assert loud != policy_text
     for text, told in ((policy_text, ["grade_down"]), (loud, ["grade_down", "grade_up"])):
         assessor, risk, rules = Assessor(parse_policy(text)), RiskState(), []
