@@ -222,9 +222,7 @@ def _collateral(row: CreditRow, event: CollateralValued) -> bool:
 
 def _profile(row: CreditRow, event: Profile) -> bool:
     row.enterprise = event.customer_type == "enterprise"
-    row.occupation = event.occupation or row.occupation
     row.industry = event.industry or row.industry
-    row.employer = event.employer_id or row.employer
     since = _known(event.customer_since_ms)
     if since is not None:
         row.customer_since_ms = since

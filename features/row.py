@@ -201,6 +201,7 @@ class CreditRow(msgspec.Struct, array_like=True):
     applications: list[int] = []
     defaulted_ms: int = -1
     enterprise: bool = False
+    # Kept by rows of version 2 and read by nobody: written empty.
     occupation: str = ""
     industry: str = ""
     employer: str = ""

@@ -151,7 +151,7 @@ def test_a_better_grade_brings_an_offer_only_to_the_seasoned(assessor, on, day, 
                      candidate="A", candidate_count=9, candidate_since_ms=START_MS)  # fmt: skip
     change = assessor.credit(risk, on(day), scored(0.003), borrower=borrower_at(day, CARD))
     assert risk.grade == "A"
-    assert [a.action for a in change.alerts[0].actions] == offered
+    assert [a.action for a in change.risk_change.state.actions] == offered
 
 
 def test_a_falling_grade_brings_a_plan_in_words(assessor, on):
