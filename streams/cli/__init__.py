@@ -28,6 +28,7 @@ COMMANDS: dict[str, str] = {
     "send": "send a file of events (handbook, berka, uci-default, events, csv)",
     "tail": "print alerts, risk changes, decisions or dead letters",
     "evaluate": "say how good the scores are on a file whose truth is known",
+    "replay": "read files or topics again, as they were or under another policy",
     "models": "which fraud model decides and why; promote a challenger, go back",
     "reconcile": "say whether every event was answered exactly once",
     "state": "hash or describe the customers' rows, or build local rows anew",
