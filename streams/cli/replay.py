@@ -72,6 +72,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="engine processes; 1: everything in one (default: one a core, at most 4)")  # fmt: skip
     add("--resume", action="store_true", help="go on where a stopped or killed replay into DIR was")
     add("--rejects", type=Path, metavar="FILE", help="write rejected rows there, one JSON object a line")
+    add("--state", metavar="DIR", help="topics: where the deployment's signing key is (default: the setting `home`)")
     add("--offsets", metavar="P:A-B,...", help="topics: of partition P the offsets A to B only")
     add("--as-new", action="store_true", help="topics: a learner of its own instead of the recorded switches")
     add("--check", action="store_true", help="topics, as recorded: compare with what was said live; 1 if it differs")

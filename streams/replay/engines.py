@@ -17,7 +17,7 @@ from streams.engine import Engine
 from streams.evaluation.home import RowsHome
 from streams.memory import avoid_long_pauses
 from streams.memory_rows import MemoryRows
-from streams.replay.output import PartitionOutput, digest_items
+from streams.replay.output import Digest, PartitionOutput, by_topic
 from streams.replay.versions import ReplayLibrary
 from streams.replay.work import TOPICS, Record, Said, Step
 from streams.rows import META_KEY, pack
@@ -81,14 +81,16 @@ class Engines:
             for out in outs:
                 self._outputs[partition].add(out)
                 counts["events"] += out.events
-                for topic, items in _by_topic(out).items():
+                for topic, items in by_topic(out).items():
                     counts[topic] += len(items)
             if self._settings.learn:
                 said.decisions[partition] = [value for out in outs for _key, value in out.decisions]
             # By step, so that it does not matter how the step was cut into batches.
-            said.digests[partition] = [
-                digest_items(item for out in outs for item in _by_topic(out)[topic]) for topic in TOPICS
-            ]
+            digests = {topic: Digest() for topic in TOPICS}
+            for out in outs:
+                for topic, items in by_topic(out).items():
+                    digests[topic].update(items)
+            said.digests[partition] = [digest.digest() for digest in digests.values()]
         said.counts = dict(counts)
         return said
 
@@ -156,9 +158,3 @@ def saved_rows(path: Path) -> Iterator[tuple[int, bytes, bytes]]:
         while head := file.read(4):
             yield decoder.decode(file.read(int.from_bytes(head, "big")))
 
-
-def _by_topic(out: Output) -> dict[str, list[tuple]]:  # type: ignore[type-arg]  # pairs and triples
-    return {
-        "decisions": out.decisions, "alerts": out.alerts, "changes": out.risk_changes,
-        "dead_letters": out.dead_letters,
-    }  # fmt: skip

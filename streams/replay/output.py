@@ -165,20 +165,35 @@ def drop_parts(folder: Path, from_segment: int) -> None:
                 path.unlink()
 
 
-def digest_items(items: Iterable[Sequence[Any]]) -> bytes:
+class Digest:
     """Digest of records of one topic: keys, values and headers with their lengths."""
-    hasher = hashlib.sha256()
-    update = hasher.update
-    for item in items:
-        key, value = item[0] or b"", item[1] or b""
-        update(b"%d %d\n" % (len(key), len(value)))
-        update(key)
-        update(value)
-        for name, header in item[2] if len(item) > 2 else ():
-            update(b"%d %d\n" % (len(name), len(header)))
-            update(name.encode())
-            update(header)
-    return hasher.digest()
+
+    def __init__(self) -> None:
+        self._hasher = hashlib.sha256()
+
+    def update(self, items: Iterable[Sequence[Any]]) -> Digest:
+        """Add records."""
+        update = self._hasher.update
+        for item in items:
+            key, value = item[0] or b"", item[1] or b""
+            update(b"%d %d\n" % (len(key), len(value)))
+            update(key)
+            update(value)
+            for name, header in item[2] if len(item) > 2 else ():
+                update(b"%d %d\n" % (len(name), len(header)))
+                update(name.encode())
+                update(header)
+        return self
+
+    def digest(self) -> bytes:
+        """Of all so far."""
+        return self._hasher.digest()
+
+
+def by_topic(out: Output) -> dict[str, list[Any]]:
+    """What an engine said, in the order of `TOPICS`."""
+    said = (out.decisions, out.alerts, out.risk_changes, out.dead_letters)
+    return dict(zip(TOPICS, said, strict=True))
 
 
 def _array(column: Sequence[Any], kind: Any) -> Any:

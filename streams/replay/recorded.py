@@ -1,0 +1,317 @@
+"""A deployment lived through again exactly as it was: recorded switches, ticks and world figures at their places."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, OrderedDict
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct
+from msgspec.json import Decoder
+
+from alerts.policy import Policy, parse_policy
+from alerts.shift import Assessor
+from features.events import Control
+from models.snapshot import LoadedSnapshot, Snapshot, initial_snapshot, unpack
+from streams.bulletin import POLICY_KEY, SNAPSHOT_KEY
+from streams.dispositions import Output
+from streams.engine import Engine
+from streams.library import INITIAL_VERSION
+from streams.recorded import put_in
+from streams.replay.driver import Run, Show
+from streams.replay.errors import ReplayError
+from streams.replay.manifest import Chains
+from streams.replay.output import Digest, PartitionOutput, by_topic
+from streams.replay.topics import Deployment, Range
+from streams.replay.work import TOPICS, Record
+
+_LOADED_MAX = 4
+_BASES_MAX = 2
+
+
+class RecordedLibrary:
+    """Every version a deployment published: model snapshots by number, policies by name.
+
+    Parameters
+    ----------
+    records
+        The models topic from its beginning.
+    key
+        The deployment's signing key; what it did not sign is refused when it is needed.
+    policies
+        Known beside those in the topic: the shipped one.
+    """
+
+    def __init__(self, records: Iterable[Record], key: bytes, policies: Iterable[Policy] = ()) -> None:
+        self._key = key
+        self._chunks: dict[int, dict[int, bytes]] = {}
+        self._assessors = {policy.version: Assessor(policy) for policy in policies}
+        self._loaded: OrderedDict[int, LoadedSnapshot] = OrderedDict()
+        self._bases: OrderedDict[int, Snapshot] = OrderedDict()
+        self._initial = LoadedSnapshot(initial_snapshot())
+        for record in records:
+            name, value = record.key or b"", record.value
+            if value is None:
+                continue
+            if name.startswith(SNAPSHOT_KEY):
+                version, place, _count = (int(part) for part in name.removeprefix(SNAPSHOT_KEY).split(b"/"))
+                # A learner that crashed in the middle says the version again, from its first chunk.
+                chunks = self._chunks.setdefault(version, {})
+                if place == 0:
+                    chunks.clear()
+                chunks[place] = value
+            elif name.startswith(POLICY_KEY):
+                policy = parse_policy(value)
+                self._assessors.setdefault(policy.version, Assessor(policy))
+
+    def model(self, version: int) -> LoadedSnapshot:
+        """The compiled snapshot; `KeyError` when it was never published or is kept no more."""
+        if version == INITIAL_VERSION:
+            return self._initial
+        loaded = self._loaded.get(version)
+        if loaded is None:
+            loaded = self._loaded[version] = LoadedSnapshot(unpack(self._parts(version), self._key, self._base))
+            while len(self._loaded) > _LOADED_MAX:
+                self._loaded.popitem(last=False)
+        return loaded
+
+    def assessor(self, policy_version: str) -> Assessor:
+        """The assessor of a policy; `KeyError` for one nobody published."""
+        return self._assessors[policy_version]
+
+    @property
+    def any_policy(self) -> str:
+        """One of the policies, where nothing was decided yet."""
+        return min(self._assessors)
+
+    def _parts(self, version: int) -> list[bytes]:
+        chunks = self._chunks[version]
+        return [chunks[place] for place in sorted(chunks)]
+
+    def _base(self, version: int) -> Snapshot:
+        base = self._bases.get(version)
+        if base is None:
+            base = self._bases[version] = unpack(self._parts(version), self._key)
+            while len(self._bases) > _BASES_MAX:
+                self._bases.popitem(last=False)
+        return base
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """The first record of a partition's topic that is not as it was said live; None: nothing there."""
+
+    topic: str
+    partition: int
+    number: int
+    live: bytes | None
+    replayed: bytes | None
+
+    def as_json(self) -> dict[str, Any]:
+        """For the manifest and the terminal."""
+        live, replayed = (None if v is None else v.decode("utf-8", "replace") for v in (self.live, self.replayed))
+        where = {"topic": self.topic, "partition": self.partition, "number": self.number}
+        return {**where, "live": live, "replayed": replayed}
+
+
+class _Place(Struct):
+    offset: int = -1
+    after_offset: int = -1
+
+
+class _Begun(Struct):
+    policy_version: str
+
+
+_place, _begun = Decoder(_Place), Decoder(_Begun)
+
+
+class Comparison:
+    """Holds what the replay says of one partition against what was said live, as it comes."""
+
+    def __init__(self, live: dict[str, Iterator[Record]], partition: int) -> None:
+        self._live, self._partition = live, partition
+        self._numbers: Counter[str] = Counter()
+        self.difference: Difference | None = None
+
+    def take(self, out: Output) -> None:
+        """Compare what one call of the engine said."""
+        for topic, items in by_topic(out).items():
+            for item in items:
+                if self.difference is not None:
+                    return
+                live = next(self._live[topic], None)
+                headers = tuple(item[2]) if len(item) > 2 else ()
+                if live is None or (live.key, live.value, live.headers or ()) != (item[0], item[1], headers):
+                    self._found(topic, live, item[1])
+                self._numbers[topic] += 1
+
+    def end(self, last_offset: int) -> None:
+        """Live may have gone on since; but of what was replayed nothing may be left."""
+        more = next(self._live["decisions"], None)
+        if self.difference is None and more is not None:
+            place = _place.decode(more.value or b"{}")
+            if max(place.offset, place.after_offset) < last_offset or place.offset == last_offset:
+                self._found("decisions", more, None)
+            return
+        for topic in TOPICS[1:]:
+            if self.difference is None and (left := next(self._live[topic], None)) is not None:
+                self._found(topic, left, None)
+
+    def _found(self, topic: str, live: Record | None, replayed: bytes | None) -> None:
+        value = None if live is None else live.value
+        self.difference = Difference(topic, self._partition, self._numbers[topic], value, replayed)
+
+
+def turns(
+    records: Iterator[Record], controls: Iterable[tuple[int, Control]], batch: int
+) -> Iterator[tuple[list[Record], list[Control]]]:
+    """Records and controls in the recorded order, (some records, none) or (none, one control) at a time."""
+    waiting = next(records, None)
+    taken: list[Record] = []
+    for after, control in controls:
+        while waiting is not None and waiting.offset <= after:
+            taken.append(waiting)
+            waiting = next(records, None)
+            if len(taken) >= batch:
+                yield taken, []
+                taken = []
+        if taken:
+            yield taken, []
+            taken = []
+        yield [], [control]
+    while waiting is not None:
+        taken.append(waiting)
+        waiting = next(records, None)
+        if len(taken) >= batch:
+            yield taken, []
+            taken = []
+    if taken:
+        yield taken, []
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What of the deployment is replayed.
+
+    Parameters
+    ----------
+    out
+        The replay's folder.
+    batch
+        Records an engine takes at once.
+    ranges
+        Offsets that are written; what lies before is lived through. None: all.
+    customers
+        These only, if any are named.
+    check
+        Compare with what was said live.
+    """
+
+    out: Path
+    batch: int
+    ranges: dict[int, Range] | None = None
+    customers: frozenset[str] = frozenset()
+    check: bool = False
+
+
+def replay_recorded(
+    deployment: Deployment, library: RecordedLibrary, asked: Asked, show: Show
+) -> tuple[Run, Difference | None]:
+    """All partitions, one after another.
+
+    Raises
+    ------
+    ReplayError
+        When the beginning of a partition, or a version it used, is kept no more.
+    """
+    run = Run(Chains(deployment.partitions))
+    began, cpu = time.monotonic(), time.process_time()
+    difference: Difference | None = None
+    for partition in sorted(asked.ranges or range(deployment.partitions)):
+        found = _partition(deployment, library, asked, partition, run, show)
+        difference = difference or found
+        run.seconds, run.cpu_seconds = time.monotonic() - began, time.process_time() - cpu
+        if not run.finished:
+            break
+    return run, difference
+
+
+def _partition(
+    deployment: Deployment, library: RecordedLibrary, asked: Asked, partition: int, run: Run, show: Show
+) -> Difference | None:
+    settings = deployment.settings
+    if deployment.begins(settings.topic_events, partition) > 0:
+        raise ReplayError(
+            f"expected {settings.topic_events}[{partition}] from its first record, found its beginning gone "
+            "(retention): replay it as new (--as-new) from what is kept"
+        )
+    wanted = (asked.ranges or {}).get(partition, Range())
+    names = (settings.topic_decisions, settings.topic_alerts, settings.topic_risk_changes, settings.topic_dead_letters)
+    # Read first, so that whatever it says has been decided by then or will be seen to be missing.
+    inputs = deployment.read(settings.topic_events, partition, Range(0, wanted.end))
+    records = _noted(inputs, asked.customers)
+    controls = put_in(r.value for r in deployment.read(settings.topic_decisions, partition) if r.value is not None)
+    engine = Engine(
+        partition, deployment.partitions, settings.topic_events, library,  # type: ignore[arg-type]  # has both calls
+        model_version=INITIAL_VERSION, policy_version=_first_policy(deployment, partition, library),
+    )  # fmt: skip
+    engine.packs_rows = False
+    output, digests = PartitionOutput(asked.out, partition), {topic: Digest() for topic in TOPICS}
+    live = {t: _live(deployment, n, partition, asked.customers) for t, n in zip(TOPICS, names, strict=True)}
+    comparison = Comparison(live, partition) if asked.check else None
+    input_digest = Digest()
+    for some, put in turns(records, controls, asked.batch):
+        input_digest.update((record.key, record.value) for record in some)
+        try:
+            out = engine.process(some, put)
+        except KeyError as error:
+            raise ReplayError(
+                f"expected version {error} in {settings.topic_models}, found it kept no more: replay as new (--as-new)"
+            ) from None
+        if comparison is not None:
+            comparison.take(out)
+        if engine.meta.applied_offset >= wanted.start:
+            output.add(out)
+            run.counts["events"] += out.events
+            for topic, items in by_topic(out).items():
+                digests[topic].update(items)
+                run.counts[topic] += len(items)
+        run.reached_ms, run.model_version = engine.meta.watermark_ms, engine.meta.model_version
+        if some and not show(run):
+            run.finished = False
+            break
+    output.close()
+    run.chains.take_input(partition, input_digest.digest())
+    run.chains.take_output({partition: [digest.digest() for digest in digests.values()]})
+    if comparison is None or not run.finished:
+        return None
+    comparison.end(engine.meta.applied_offset)
+    return comparison.difference
+
+
+def _first_policy(deployment: Deployment, partition: int, library: RecordedLibrary) -> str:
+    """The policy a partition began with: that of its first decision, a switch being the latest time it can change."""
+    with closing(deployment.read(deployment.settings.topic_decisions, partition)) as decisions:
+        first = next(decisions, None)
+    if first is None or first.value is None:
+        return library.any_policy
+    return _begun.decode(first.value).policy_version
+
+
+def _noted(records: Iterator[Record], customers: frozenset[str]) -> Iterator[Record]:
+    keys = {name.encode() for name in customers}
+    return (record for record in records if not keys or record.key in keys)
+
+
+def _live(deployment: Deployment, name: str, partition: int, customers: frozenset[str]) -> Iterator[Record]:
+    keys: Sequence[bytes] = sorted(name.encode() for name in customers)
+    for record in deployment.read(name, partition):
+        # What the learner says about its models is no partition's.
+        if record.key == b"model" or (keys and record.key is not None and record.key not in keys):
+            continue
+        yield record
