@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from alerts.records import SEVERITIES
-from streams.replay.diff.tables import Scored, Truths
+from streams.replay.diff.tables import SEPARATOR, Scored, Truths
 
 CUSTOMERS_MAX = 50
 _GRADES = ("AAA", "AA", "A", "BBB", "BB", "B", "CCC", "CC", "C", "D")
@@ -41,7 +41,7 @@ def most_different(
         if before != after:
             graded[customer] = (before, after)
             distance[customer] += abs(_GRADES.index(after) - _GRADES.index(before))
-    frauds = Counter(key.partition("\0")[0] for key, fraud in truths.fraud.items() if fraud)
+    frauds = Counter(key.partition(SEPARATOR)[0] for key, fraud in truths.fraud.items() if fraud)
     ranked = sorted((customer for customer in distance if distance[customer] > 0), key=lambda c: (-distance[c], c))
     return [
         _one(customer, distance[customer], alerts.get(customer), graded.get(customer), moves.get(customer), frauds)
@@ -67,7 +67,7 @@ def _moves(before: Scored, after: Scored) -> dict[str, tuple[float, float, float
     result: dict[str, tuple[float, float, float, str]] = {}
     for place in order.tolist():
         if customer[place] not in result:
-            event = key[place].partition("\0")[2]
+            event = key[place].partition(SEPARATOR)[2]
             result[customer[place]] = (float(moved[place]), float(first[place]), float(second[place]), event)
     return result
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from streams.evaluation.figures import day_text
 from streams.evaluation.metrics import Ranking
 from streams.replay.diff.customers import most_different
-from streams.replay.diff.tables import ReplayTables, Scored, Truths
+from streams.replay.diff.tables import SEPARATOR, ReplayTables, Scored, Truths
 from streams.replay.work import DAY_MS
 
 BUDGET_PER_DAY = 100
@@ -174,7 +174,7 @@ def _by(
 
 
 def _typology(alert: Alert, truths: Truths) -> str:
-    key = f"{alert['customer_id']}\0{alert['source_event_id']}"
+    key = f"{alert['customer_id']}{SEPARATOR}{alert['source_event_id']}"
     if truths.fraud.get(key):
         return truths.typology[key]
     return "no fraud known"

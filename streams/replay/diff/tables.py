@@ -19,6 +19,8 @@ from streams.replay.manifest import read_manifest
 from streams.replay.output import SCHEMAS
 
 DEFAULTS = ("default",)
+# Between a customer and an event; not the usual NUL, which NumPy drops at the end of a text.
+SEPARATOR = "\x1f"
 _SCORED = (
     "customer_id", "event_id", "event_time_ms", "fraud_probability", "amount_minor", "fraud_level", "alert_ids",
 )  # fmt: skip
@@ -97,7 +99,7 @@ class ReplayTables:
         table = table.take(pc.sort_indices(table, sort_keys=[("event_time_ms", "ascending")]))
         truths = Truths()
         for row in table.to_pylist():
-            key = f"{row['customer_id']}\0{row['about_event_id']}"
+            key = f"{row['customer_id']}{SEPARATOR}{row['about_event_id']}"
             if row["outcome"] in FRAUD_OUTCOMES:
                 truths.fraud[key] = True
                 truths.typology[key] = row["typology"] or "unnamed"
@@ -125,7 +127,7 @@ class ReplayTables:
 
 def key_of(customer: NDArray[np.object_], event: NDArray[np.object_]) -> NDArray[np.object_]:
     """Names an event: its customer and its id."""
-    keys: NDArray[np.object_] = customer + "\0" + event
+    keys: NDArray[np.object_] = customer + SEPARATOR + event
     return keys
 
 
