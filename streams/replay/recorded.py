@@ -258,7 +258,7 @@ def _partition(
     controls = put_in(r.value for r in deployment.read(settings.topic_decisions, partition) if r.value is not None)
     engine = Engine(
         partition, deployment.partitions, settings.topic_events, library,  # type: ignore[arg-type]  # has both calls
-        model_version=INITIAL_VERSION, policy_version=_first_policy(deployment, partition, library),
+        model_version=INITIAL_VERSION, policy_version=first_policy(deployment, partition, library),
     )  # fmt: skip
     engine.packs_rows = False
     output, digests = PartitionOutput(asked.out, partition), {topic: Digest() for topic in TOPICS}
@@ -294,7 +294,7 @@ def _partition(
     return comparison.difference
 
 
-def _first_policy(deployment: Deployment, partition: int, library: RecordedLibrary) -> str:
+def first_policy(deployment: Deployment, partition: int, library: RecordedLibrary) -> str:
     """The policy a partition began with: that of its first decision, a switch being the latest time it can change."""
     with closing(deployment.read(deployment.settings.topic_decisions, partition)) as decisions:
         first = next(decisions, None)
