@@ -85,7 +85,8 @@ class Moment:
 def controls_of(folder: Path, partition: int, customer: str) -> Iterator[Control | None]:
     """The order of a replay for one customer: its partition's controls, and None where a record of its own comes."""
     kinds = pc.is_in(pc.field("kind").cast(pa.string()), pa.array(["tick", "switch"]))
-    mine = (pc.field("customer_id") == customer) & pc.field("offset").is_valid()
+    # What a tick derived names the tick as parent; it is not a record's.
+    mine = (pc.field("customer_id") == customer) & ~pc.field("parent").is_valid()
     where = (pc.field("partition") == partition) & ((kinds & pc.field("customer_id").is_null()) | mine)
     names = ["kind", "event_id", "event_time_ms", "model_version", "policy_version", "customer_id"]
     for row in ReplayTables(folder).table("decisions", names, where).to_pylist():
