@@ -57,9 +57,10 @@ def run(args: argparse.Namespace) -> int:
     """Live through, once or twice, and show."""
     from streams.replay import past
     from streams.replay.errors import ReplayError
+    from streams.replay.work import Record
 
     items, versions, place = _past(args)
-    if not any(isinstance(item, past.Record) for item in items):
+    if not any(isinstance(item, Record) for item in items):
         raise ReplayError(f"expected events of customer {args.customer!r}, found none: check the id")
     moments = past.live(items, versions(), until_ms=args.at_ms, **place)
     edited, differences = None, None
@@ -103,7 +104,9 @@ def _of_replay(args: argparse.Namespace) -> tuple[list[Item], Any, dict[str, Any
     if options["format"] == "topic":
         if manifest["mode"] == "as recorded":
             return _of_deployment(args, options["source"])
-        raise ReplayError("expected a replay of a file, or one as recorded; found a topic as new: replay it from a file")
+        raise ReplayError(
+            "expected a replay of a file, or one as recorded; found a topic as new: replay it from a file"
+        )
     partition = partition_of(args.customer.encode())
     mapping = Path(manifest["mapping"]) if manifest["mapping"] else None
     records = _records(
@@ -131,7 +134,8 @@ def _of_file(args: argparse.Namespace) -> tuple[list[Item], Any, dict[str, Any]]
 def _of_deployment(args: argparse.Namespace, prefix: str) -> tuple[list[Item], Any, dict[str, Any]]:
     from alerts.policy import load_policy
     from streams.recorded import put_in
-    from streams.replay.recorded import RecordedLibrary, first_policy, turns
+    from streams.replay.published import RecordedLibrary
+    from streams.replay.recorded import first_policy, turns
     from streams.replay.topics import Deployment, Range
     from streams.send import partition_of
     from streams.settings import load
@@ -243,7 +247,9 @@ def _say_differences(differences: list[dict[str, Any]], before: list[Moment], af
     if not differences:
         print("  nothing changes")
     for one in differences:
-        print(f"  {_time(one['event_time_ms'])}  {one['event_id']:<18} {_short(one['before'])}  →  {_short(one['after'])}")
+        print(
+            f"  {_time(one['event_time_ms'])}  {one['event_id']:<18} {_short(one['before'])}  →  {_short(one['after'])}"
+        )
     levels = [(_state(moments) or {"fraud_level": "normal"})["fraud_level"] for moments in (before, after)]
     print(f"  level at the end: {levels[0]} → {levels[1]}")
 

@@ -154,9 +154,7 @@ def options_of(args: argparse.Namespace, *, partitions: int | None = None, topic
     )
 
 
-def finish(
-    args: argparse.Namespace, options: Options, done: Run, counts: dict[str, Any], mode: str = "as new"
-) -> int:
+def finish(args: argparse.Namespace, options: Options, done: Run, counts: dict[str, Any], mode: str = "as new") -> int:
     """Write the manifest and say what was done."""
     if not done.finished:
         again = "the same command with --resume goes on"

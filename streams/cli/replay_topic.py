@@ -44,7 +44,8 @@ def _as_new(args: argparse.Namespace, deployment: Any, ranges: Any, stack: ExitS
 
 def _as_recorded(args: argparse.Namespace, deployment: Any, ranges: Any, stack: ExitStack) -> int:
     from alerts.policy import load_policy
-    from streams.replay.recorded import Asked, RecordedLibrary, replay_recorded
+    from streams.replay.published import RecordedLibrary
+    from streams.replay.recorded import Asked, replay_recorded
     from streams.replay.saved import Progress
     from streams.signing import signing_key
 

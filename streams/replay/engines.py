@@ -125,7 +125,7 @@ class Engines:
 
     def _work(self, partition: int, step: Step) -> Iterator[Output]:
         if step.frame:
-            yield self._process(partition, (), [self._switch(partition, step)])
+            yield self._process(partition, (), [self._switch(partition)])
         for hour in step.hours:
             records = hour.records.get(partition, ())
             for start in range(0, len(records), self._settings.batch):
@@ -142,7 +142,7 @@ class Engines:
         engine.packs_rows = not isinstance(engine.rows, MemoryRows)
         return out
 
-    def _switch(self, partition: int, step: Step) -> Switch:
+    def _switch(self, partition: int) -> Switch:
         version, meta = self.library.latest, self._engines[partition].meta
         return Switch(
             event_id=f"switch/{partition}/{version}/{meta.policy_version}"[:64],
@@ -157,4 +157,3 @@ def saved_rows(path: Path) -> Iterator[tuple[int, bytes, bytes]]:
     with path.open("rb") as file:
         while head := file.read(4):
             yield decoder.decode(file.read(int.from_bytes(head, "big")))
-

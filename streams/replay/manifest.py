@@ -48,9 +48,7 @@ class Chains:
 
     def by_topic(self) -> dict[str, str]:
         """One hash a topic."""
-        return {
-            topic: _whole([of_topics[place] for of_topics in self.outputs]) for place, topic in enumerate(TOPICS)
-        }
+        return {topic: _whole([of_topics[place] for of_topics in self.outputs]) for place, topic in enumerate(TOPICS)}
 
     def dump(self) -> list[Any]:
         """Plain values."""

@@ -62,8 +62,8 @@ def steps_of(entries: Iterable[Entry], every_ms: int) -> Iterator[Step]:
         size += 1
         if size > STEP_EVENTS_MAX:
             raise ReplayError(
-                f"expected at most {STEP_EVENTS_MAX:,} events in {every_ms // 60_000} minutes of event time, found more: "
-                "let models come more often (--publish-every)"
+                f"expected at most {STEP_EVENTS_MAX:,} events in {every_ms // 60_000} minutes of event time, found "
+                "more: let models come more often (--publish-every)"
             )
         hours.setdefault(reached // tick_every_ms, {}).setdefault(partition, []).append(record)
     if start >= 0:

@@ -7,6 +7,7 @@ learns the one before. That is a rule of the replay, the same for any number of 
 from __future__ import annotations
 
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 
 import msgspec
@@ -72,7 +73,7 @@ class Teacher:
         """Remove what no learner restored after step `number` would read."""
         resume = self.learner.resume_offsets()
         files = sorted(self.folder.glob("said-*.bin"))
-        for path, after in zip(files, files[1:], strict=False):
+        for path, after in pairwise(files):
             begins = _decoder.decode(after.read_bytes())[0]
             if int(path.stem[5:]) >= number or any(begins[p] > offset for p, offset in resume.items()):
                 return

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -181,7 +182,7 @@ def _money(filled: list[str]) -> tuple[str, str, list[float]]:
 
 
 def _rising(numbers: Sequence[float]) -> bool:
-    return all(later >= earlier for earlier, later in zip(numbers, numbers[1:], strict=False))
+    return all(later >= earlier for earlier, later in pairwise(numbers))
 
 
 def _text(value: Any) -> str:

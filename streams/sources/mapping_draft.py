@@ -6,50 +6,11 @@ import json
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
-from features.kinds import Channel, TransactionType
 from streams.sources.column_looks import Look, looks_of
+from streams.sources.column_words import LABELS, LEFT_OUT, NAMES, POSITIVE, TYPOLOGIES, WORDS
 
-# Event field → names people give such a column, best first. Compared without case and signs.
-_NAMES: dict[str, tuple[str, ...]] = {
-    "event_id": ("transactionid", "txid", "txnid", "transid", "eventid", "id", "transactionnumber", "transactionno",
-                 "txno", "trxno", "trxid", "reference"),
-    "customer_id": ("customerid", "clientid", "customer", "client", "userid", "user", "accountid", "account", "who",
-                    "nameorig", "holder", "memberid", "accountnumber", "iban", "ccnum", "cardnumber", "cardid", "card"),
-    "event_time_ms": ("eventtime", "txdatetime", "transactiondatetime", "transdatetranstime", "datetime", "timestamp",
-                      "transactiondate", "transactiontime", "time", "date", "createdat", "bookingdate", "when", "step",
-                      "hour", "ts"),
-    "amount_minor": ("amount", "txamount", "transactionamount", "amt", "transactionamt", "value", "sum", "price",
-                     "total", "betrag"),
-    "currency": ("currency", "ccy", "currencycode", "waehrung"),
-    "direction": ("direction", "drcr", "debitcredit", "side"),
-    "channel": ("channel", "entrymode", "usechip", "method"),
-    "type": ("type", "transactiontype", "txtype", "operation"),
-    "merchant_id": ("merchantid", "merchant", "merchantname", "shop", "store", "seller"),
-    "terminal_id": ("terminalid", "terminal", "posid", "atmid"),
-    "mcc": ("mcc", "merchantcategorycode"),
-    "country": ("country", "countrycode", "merchantcountry"),
-    "card_id": ("cardid", "card", "ccnum", "cardnumber", "pan"),
-    "device_id": ("deviceid", "device", "deviceinfo", "fingerprint"),
-    "payee_id": ("payeeid", "payee", "namedest", "beneficiary", "counterparty", "recipient", "destaccount"),
-}  # fmt: skip
-_LABELS = ("isfraud", "fraud", "txfraud", "fraudflag", "fraudlabel", "isfraudulent", "chargeback", "label", "class",
-           "target")  # fmt: skip
-_TYPOLOGIES = ("typology", "fraudtype", "fraudscenario", "txfraudscenario", "scenario")
-# Would tell the model the answer, or are never inputs.
-_LEFT_OUT = ("isflaggedfraud", "gender", "sex", "race", "religion", "marriage", "maritalstatus", "ethnicity")
-_POSITIVE = ("1", "true", "yes", "y", "t", "fraud", "fraudulent")
-_WORDS: dict[str, dict[str, tuple[str, ...]]] = {
-    "channel": {"pos": ("pos", "payment", "swipe", "chip", "contactless", "instore"), "atm": ("atm", "cashout"),
-                "ecom": ("ecom", "web", "internet", "online", "cnp", "remote"), "mobile": ("mobile", "app", "phone"),
-                "branch": ("branch", "teller", "cashin")},
-    "type": {"purchase": ("payment", "purchase", "debit"), "cash": ("cashout", "withdrawal", "cash"),
-             "transfer": ("transfer", "wire"), "deposit": ("cashin", "deposit"), "fee": ("fee",),
-             "refund": ("refund", "reversal")},
-    "direction": {"debit": ("debit", "d", "dr", "out", "outgoing", "payment", "cashout", "transfer"),
-                  "credit": ("credit", "c", "cr", "in", "incoming", "cashin", "deposit", "refund")},
-}  # fmt: skip
 _NEEDED = ("customer_id", "event_time_ms", "amount_minor")
 _IDS = ("merchant_id", "terminal_id", "device_id", "payee_id", "card_id")
 
@@ -93,7 +54,7 @@ def draft_of(path: Path) -> Draft:
     draft.missing = [name for name in _NEEDED if name not in draft.fields]
     for name, look in looks.items():
         if name not in used:
-            why = " (left out on purpose)" if _plain(name) in _LEFT_OUT else ""
+            why = " (left out on purpose)" if _plain(name) in LEFT_OUT else ""
             draft.unused.append(f"{name}: {look.described}{why}")
     return draft
 
@@ -118,29 +79,29 @@ def as_toml(draft: Draft, source: str) -> str:
 def _best(event_field: str, looks: dict[str, Look], used: set[str], kinds: tuple[str, ...]) -> Look | None:
     """The unused column whose name speaks for the field, the earlier of the list first."""
     for exact in (True, False):
-        for wanted in _NAMES[event_field]:
+        for wanted in NAMES[event_field]:
             for name, look in looks.items():
                 plain = _plain(name)
                 fits = plain == wanted if exact else len(wanted) > 3 and (plain.startswith(wanted) or wanted in plain)
-                if fits and name not in used and look.kind in kinds and plain not in _LEFT_OUT:
+                if fits and name not in used and look.kind in kinds and plain not in LEFT_OUT:
                     return look
     return None
 
 
 def _label(looks: dict[str, Look], draft: Draft) -> list[str]:
-    for wanted in _LABELS:
+    for wanted in LABELS:
         for name, look in looks.items():
             values = sorted({value.lower() for value in look.values})
             if _plain(name) != wanted or not 1 <= look.distinct <= 2:
                 continue
-            positive = [value for value in values if value in _POSITIVE]
+            positive = [value for value in values if value in POSITIVE]
             if not positive and look.distinct == 2:
                 continue
             draft.label = {"column": name, "outcome": "fraud_confirmed", "delay": "7d"}
             if positive and positive[0] not in ("1", "true", "yes", "y", "t"):
                 draft.label["positive"] = positive
                 draft.label["negative"] = [value for value in values if value not in positive]
-            kinds = [n for n in looks if _plain(n) in _TYPOLOGIES]
+            kinds = [n for n in looks if _plain(n) in TYPOLOGIES]
             if kinds:
                 draft.label["typology"] = kinds[0]
             return [name, *kinds[:1]]
@@ -214,7 +175,7 @@ def _customer(looks: dict[str, Look], draft: Draft, used: set[str]) -> None:
         # Who comes back: many of them, each several times.
         taken = {best.name for name in ("event_id", *_IDS) if (best := _best(name, looks, used, ("text", "whole")))}
         who = [it for it in looks.values() if it.kind in ("text", "whole") and it.name not in used | taken]
-        who = [it for it in who if 10 <= it.distinct <= it.rows / 2 and _plain(it.name) not in _LEFT_OUT]
+        who = [it for it in who if 10 <= it.distinct <= it.rows / 2 and _plain(it.name) not in LEFT_OUT]
         if not who:
             return
         look, why = max(who, key=lambda it: it.distinct), "; ASSUMED: its name does not say so, but its values repeat"
@@ -259,7 +220,7 @@ def _words(name: str, looks: dict[str, Look], draft: Draft, used: set[str]) -> N
         return
     values = {}
     for value in look.values:
-        for meaning, words in _WORDS[name].items():
+        for meaning, words in WORDS[name].items():
             if any(_plain(value) == word for word in words):
                 values[value] = meaning
                 break
@@ -307,7 +268,3 @@ def _toml(value: Any) -> str:
 
 def _key(key: str) -> str:
     return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else json.dumps(key, ensure_ascii=False)
-
-
-assert set(_WORDS["channel"]) <= set(get_args(Channel))  # noqa: S101  # the table names what the kind takes
-assert set(_WORDS["type"]) <= set(get_args(TransactionType))  # noqa: S101  # the same

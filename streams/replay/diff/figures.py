@@ -76,39 +76,47 @@ def transitions(before: dict[str, str], after: dict[str, str]) -> dict[str, Any]
     return {"names": names, "matrix": matrix.tolist(), "worse": worse, "better": better}
 
 
-def _side(
-    tables: ReplayTables, alerts: Sequence[Alert], scored: Scored, truths: Truths, budget: int
-) -> dict[str, Any]:
+def _side(tables: ReplayTables, alerts: Sequence[Alert], scored: Scored, truths: Truths, budget: int) -> dict[str, Any]:
     manifest = tables.manifest
     return {
         "name": tables.name, "folder": str(tables.folder), "policy_version": manifest["policy_version"],
         "model_version": manifest.get("model_version"), "mode": manifest.get("mode"),
         "output_hash": manifest["output_hash"], "events": manifest["events"], "alerts": len(alerts),
         "changes": manifest.get("changes"), "days": _days(scored),
-        **_quality(scored, alerts, truths), "budget": _budget(alerts, scored, budget),
+        **_quality(scored, alerts, truths, _maturity_ms(manifest)), "budget": _budget(alerts, scored, budget),
         "exposure": _exposure(alerts),
     }  # fmt: skip
 
 
-def _quality(scored: Scored, alerts: Sequence[Alert], truths: Truths) -> dict[str, Any]:
-    """Of events: alerts by what became known; of scores: their ranking. Silence counts as good."""
-    none = {"frauds": 0, "precision": None, "recall": None, "amount_recall": None, "ap": None, "auc": None}
-    if not any(truths.fraud.values()):
-        return none | {"lead": _lead(alerts, scored, truths, np.zeros(len(scored.key), np.bool_))}
-    fraud = np.array([truths.fraud.get(key, False) for key in scored.key.tolist()], np.bool_)
-    hit = fraud & scored.alerted
-    ranking = Ranking(fraud, scored.score)
-    amount = scored.amount_minor
-    return {
-        "frauds": int(fraud.sum()), "precision": _share(hit.sum(), scored.alerted.sum()),
-        "recall": _share(hit.sum(), fraud.sum()), "amount_recall": _share(amount[hit].sum(), amount[fraud].sum()),
-        "ap": ranking.average_precision(), "auc": ranking.auc(), "lead": _lead(alerts, scored, truths, fraud),
+def _quality(scored: Scored, alerts: Sequence[Alert], truths: Truths, maturity_ms: int) -> dict[str, Any]:
+    """Of events: alerts by what became known; of scores: their ranking.
+
+    Only of events so old at the end that what is to be known of them is known; silence then means good.
+    """
+    judged = scored.time_ms <= (scored.time_ms.max() - maturity_ms if len(scored.time_ms) else 0)
+    fraud = np.array([truths.fraud.get(key, False) for key in scored.key.tolist()], np.bool_) & judged
+    found: dict[str, Any] = {
+        "judged": int(judged.sum()),
+        "judged_until": day_text(scored.time_ms[judged].max()) if judged.any() else None,
+        "frauds": int(fraud.sum()), "lead": _lead(alerts, scored, truths, fraud),
+    }  # fmt: skip
+    if not fraud.any():
+        return found | dict.fromkeys(("precision", "recall", "amount_recall", "ap", "auc"))
+    alerted = scored.alerted & judged
+    hit, amount = fraud & alerted, scored.amount_minor
+    ranking = Ranking(fraud[judged], scored.score[judged])
+    return found | {
+        "precision": _share(hit.sum(), alerted.sum()), "recall": _share(hit.sum(), fraud.sum()),
+        "amount_recall": _share(amount[hit].sum(), amount[fraud].sum()),
+        "ap": ranking.average_precision(), "auc": ranking.auc(),
     }  # fmt: skip
 
 
-def _lead(
-    alerts: Sequence[Alert], scored: Scored, truths: Truths, fraud: NDArray[np.bool_]
-) -> dict[str, Any]:
+def _maturity_ms(manifest: dict[str, Any]) -> int:
+    return int(manifest["options"].get("label_maturity_ms") or 0)
+
+
+def _lead(alerts: Sequence[Alert], scored: Scored, truths: Truths, fraud: NDArray[np.bool_]) -> dict[str, Any]:
     """How long before (negative: after) the last fraud of a customer's case, and before a default, was the first alert.
 
     A case is a customer's frauds without a gap of a week. An alert counts for it from a week before its first fraud

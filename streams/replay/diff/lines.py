@@ -19,8 +19,10 @@ def lines(figures: dict[str, Any]) -> Iterator[str]:
         return f"{name:<34}{one:>24}{other:>24}"
 
     yield line("policy", a["policy_version"], b["policy_version"])
-    for name in ("events", "alerts", "frauds"):
+    for name in ("events", "alerts"):
         yield line(name, whole(a[name]), whole(b[name]))
+    yield line("judged: events until", *(side["judged_until"] or "–" for side in (a, b)))
+    yield line("frauds among them", whole(a["frauds"]), whole(b["frauds"]))
     yield line("alerts a day", *(short(side["budget"]["alerts_a_day"], 1) for side in (a, b)))
     yield line(f"days above {figures['budget']} alerts", *(whole(side["budget"]["days_over"]) for side in (a, b)))
     for name in ("precision", "recall", "amount_recall"):

@@ -85,6 +85,7 @@ def _sides(figures: dict[str, Any]) -> str:
     rows += [
         (both(key), *(whole(side["budget"][key]) for side in sides)) for key in ("most_a_day", "days_over", "beyond")
     ]
+    rows.append((both("judged"), *(side["judged_until"] or "–" for side in sides)))
     rows.append((both("frauds"), *(whole(side["frauds"]) for side in sides)))
     rows += [(both(key), *(percent(side[key]) for side in sides)) for key in ("precision", "recall", "amount_recall")]
     rows += [(both(key), *(short(side[key]) for side in sides)) for key in ("ap", "auc")]

@@ -22,7 +22,7 @@ def per_day(days: list[dict[str, Any]], names: tuple[str, str], budget: int) -> 
     top = max([budget, *(max(p["a"], p["b"]) for p in points)]) * 1.08 or 1.0
 
     def x(place: float) -> float:
-        return left + (width - left - 10) * place / max(1, len(points) - 1)
+        return left + (width - left - 45) * place / max(1, len(points) - 1)
 
     def y(value: float) -> float:
         return 12 + (height - bottom - 12) * (1 - value / top)
@@ -36,7 +36,9 @@ def per_day(days: list[dict[str, Any]], names: tuple[str, str], budget: int) -> 
         f'<line x1="{left}" y1="{y(budget):.1f}" x2="{width - 10}" y2="{y(budget):.1f}" stroke="{GREY}" '
         'stroke-dasharray="5 4"/>'
     )
-    parts.append(f'<text x="{width - 12}" y="{y(budget) - 5:.1f}" text-anchor="end" fill="{GREY}">{_word("budget")}</text>')
+    parts.append(
+        f'<text x="{width - 12}" y="{y(budget) - 5:.1f}" text-anchor="end" fill="{GREY}">{_word("budget")}</text>'
+    )
     for key, colour in (("a", BLUE), ("b", RED)):
         line = " ".join(f"{x(place):.1f},{y(point[key]):.1f}" for place, point in enumerate(points))
         parts.append(f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="1.6"/>')
@@ -71,7 +73,9 @@ def _word(name: str) -> str:
 
 
 def _text(x: float, y: float, text: str, anchor: str = "start", shown: str | None = None) -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{html.escape(text) if shown is None else shown}</text>'
+    return (
+        f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{html.escape(text) if shown is None else shown}</text>'
+    )
 
 
 def _axis(x1: float, y1: float, x2: float, y2: float) -> str:
