@@ -184,7 +184,6 @@ def manifest_of(
     from alerts.policy import parse_policy
     from streams.replay.manifest import FORMAT, versions
 
-    (options.out / "policy.toml").write_text(options.policy_source, "utf-8")
     events, policy = done.counts["events"], parse_policy(options.policy_source)
     asked = {k: v for k, v in options.asked.items() if k not in ("rules", "policy", "mapping")}
     return {

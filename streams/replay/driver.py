@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -114,7 +115,9 @@ class Replay:
         if saved is None:
             self.progress.begin()
             drop_parts(options.out, 0)
+            shutil.rmtree(options.out / "models", ignore_errors=True)
         (options.out / "models").mkdir(exist_ok=True)
+        (options.out / "policy.toml").write_text(options.policy_source, "utf-8")
         self._teacher = self._teach(saved)
         self._crew: Crew = crew(self._engine_settings(saved.segment if saved else 0), options.processes)
         if saved is not None:

@@ -178,12 +178,11 @@ def _partition(
         )
     wanted = (asked.ranges or {}).get(partition, Range())
     names = (settings.topic_decisions, settings.topic_alerts, settings.topic_risk_changes, settings.topic_dead_letters)
-    # Read first, so that whatever it says has been decided by then or will be seen to be missing.
     inputs = deployment.read(settings.topic_events, partition, Range(0, wanted.end))
     records = _noted(inputs, asked.customers)
     controls = put_in(r.value for r in deployment.read(settings.topic_decisions, partition) if r.value is not None)
     engine = Engine(
-        partition, deployment.partitions, settings.topic_events, library,  # type: ignore[arg-type]  # has both calls
+        partition, deployment.partitions, settings.topic_events, library,
         model_version=INITIAL_VERSION, policy_version=first_policy(deployment, partition, library),
     )  # fmt: skip
     engine.packs_rows = False

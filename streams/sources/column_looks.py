@@ -152,6 +152,8 @@ def _parsed(filled: list[str], form: str | None) -> list[float]:
                 if len(value) < 10 or value.isdigit():
                     return []
                 moment = datetime.fromisoformat(value)
+            elif value.isdigit() and len(value) != (14 if "%H" in form else 8):
+                return []  # digits without signs between them: fewer would be read too
             else:
                 moment = datetime.strptime(value, form)  # noqa: DTZ007  # only looked at
         except ValueError:
