@@ -11,7 +11,7 @@ NAMES: dict[str, tuple[str, ...]] = {
     "event_time_ms": ("eventtime", "txdatetime", "transactiondatetime", "transdatetranstime", "datetime", "timestamp",
                       "transactiondate", "transactiontime", "time", "date", "createdat", "bookingdate", "when", "step",
                       "hour", "ts"),
-    "amount_minor": ("amount", "txamount", "transactionamount", "amt", "transactionamt", "value", "sum", "price",
+    "amount_minor": ("amount", "txamount", "transactionamount", "amt", "amtcents", "amountcents", "amountminor", "transactionamt", "value", "sum", "price",
                      "total", "betrag"),
     "currency": ("currency", "ccy", "currencycode", "waehrung"),
     "direction": ("direction", "drcr", "debitcredit", "side"),

@@ -111,7 +111,7 @@ def test_stopped_and_resumed_says_the_same(once: tuple[Path, Run], tmp_path: Pat
 
 
 def test_killed_between_saves_is_resumed_from_the_last_one(once: tuple[Path, Run], tmp_path: Path) -> None:
-    class Killed(Exception):
+    class KilledError(Exception):
         pass
 
     steps = 0
@@ -120,12 +120,12 @@ def test_killed_between_saves_is_resumed_from_the_last_one(once: tuple[Path, Run
         nonlocal steps
         steps += 1
         if steps == 37:
-            raise Killed
+            raise KilledError
         return True
 
     replay = Replay(options(tmp_path / "out", save_every_s=0.0))
     # Saved after every step up to the one in which it dies, whose files are on disk already.
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         replay.drive(steps_of(entries_of(events()), EVERY_MS), show)
     assert replayed(tmp_path / "out", resume=True).chains.output_hash == once[1].chains.output_hash
 
