@@ -52,6 +52,11 @@ step by step, each line in a terminal of its own:
   riskshift tail risk-changes                       what card systems act on
   riskshift reconcile                               was every event answered, once?
 
+what would have happened if:
+  riskshift replay FILE --format events --out a     again, under this policy; and under another one into b
+  riskshift diff a b --out report.html              alerts gained and lost, grades, whom it matters to
+  riskshift explain c-1001 a                        one customer's past, with reasons that sum
+
 on a Kafka of your own:
   riskshift doctor --broker kafka-1:9092            what is missing, and what to do about it
   riskshift config                                  every setting, its value, where it came from

@@ -48,7 +48,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--mapping", type=Path, metavar="M", help="mapping file (TOML), for --format csv")
     add("--policy", type=Path, metavar="P", help="policy file, for a file (default: the shipped one)")
     add("--label-delay", dest="label_delay_ms", type=duration_ms, metavar="D", help="as for replay, for a file")
-    add("--topic-prefix", default="riskshift", metavar="P", help="the deployment (default: riskshift)")
+    add("--topic-prefix", metavar="P", help="the deployment (default: the setting `topic_prefix`)")
     add("--state", metavar="DIR", help="where the deployment's signing key is (default: the setting `home`)")
     add("--lang", choices=["en", "zh-CN"], default="en", help="language of alerts (default: en)")
 
@@ -131,7 +131,7 @@ def _of_file(args: argparse.Namespace) -> tuple[list[Item], Any, dict[str, Any]]
     return items, lambda: ReplayLibrary([policy]), {"partition": 0, "partitions": 1, "policy_version": policy.version}
 
 
-def _of_deployment(args: argparse.Namespace, prefix: str) -> tuple[list[Item], Any, dict[str, Any]]:
+def _of_deployment(args: argparse.Namespace, prefix: str | None) -> tuple[list[Item], Any, dict[str, Any]]:
     from alerts.policy import load_policy
     from streams.recorded import put_in
     from streams.replay.published import RecordedLibrary

@@ -115,6 +115,7 @@ def replay_file(args: argparse.Namespace, rejects: Rejects, stack: ExitStack) ->
 
 def options_of(args: argparse.Namespace, *, partitions: int | None = None, topic: str = "events") -> Options:
     """What was asked, with settings for what was not."""
+    from alerts.errors import PolicyError
     from alerts.model_rules import DEFAULT_MODELS_PATH, load_model_rules
     from alerts.policy import DEFAULT_PATH, parse_policy
     from models.learner import LearnerSettings
@@ -130,7 +131,7 @@ def options_of(args: argparse.Namespace, *, partitions: int | None = None, topic
     try:
         policy_source = policy_path.read_text("utf-8")
         policy = parse_policy(policy_source)
-    except (OSError, ValueError, Exception) as error:
+    except (OSError, UnicodeDecodeError, PolicyError) as error:
         raise SettingError(f"{policy_path}: {error}") from None
     rules = None
     if args.learn is not False:

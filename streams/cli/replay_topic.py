@@ -53,6 +53,8 @@ def _as_recorded(args: argparse.Namespace, deployment: Any, ranges: Any, stack: 
     options = options_of(args, partitions=deployment.partitions, topic=settings.topic_events)
     models = deployment.read(settings.topic_models, 0)
     library = RecordedLibrary(models, signing_key(settings.key_path()), [load_policy()])
+    if ranges is None and (args.from_ms is not None or args.until_ms is not None):
+        ranges = deployment.ranges_between(args.from_ms, args.until_ms)
     asked = Asked(args.out, args.batch, ranges, customers_of(args), args.check)
     done, difference = replay_recorded(deployment, library, asked, shown(args, stack, None))
     Progress(args.out).end()

@@ -27,6 +27,7 @@ from streams.replay.versions import Frames, ReplayLibrary, version_of
 from streams.replay.work import PARTITIONS, Record, Said, Step, digest_of
 
 SAVE_EVERY_S = 30.0
+_SAVE_PAUSE = 20.0
 WAITING_MAX = 500_000
 
 
@@ -128,7 +129,7 @@ class Replay:
         avoid_long_pauses()
         run, teacher = self.run, self._teacher
         began, spent, cpu, cpu_spent = time.monotonic(), run.seconds, _cpu_s(), run.cpu_seconds
-        saved_at = began
+        save_at = began + self.options.save_every_s
         try:
             for step in steps:
                 if step.number <= self._done:
@@ -142,9 +143,9 @@ class Replay:
                 self._note(step, said)
                 now = time.monotonic()
                 run.seconds, run.cpu_seconds = spent + now - began, cpu_spent + _cpu_s() - cpu
-                if now - saved_at >= self.options.save_every_s:
+                if now >= save_at:
                     self._save()
-                    saved_at = time.monotonic()
+                    save_at = self._next_save(now)
                 if not show(run):
                     self._save()
                     run.finished = False
@@ -157,6 +158,11 @@ class Replay:
         if run.finished:
             self.progress.end()
         return run
+
+    def _next_save(self, began_s: float) -> float:
+        """A twentieth of the time at most goes into saving, however many customers there are."""
+        now, every_s = time.monotonic(), self.options.save_every_s
+        return now + (max(every_s, _SAVE_PAUSE * (now - began_s)) if every_s else 0.0)
 
     def _note_input(self, step: Step) -> None:
         by_partition: dict[int, list[Record]] = {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from itertools import chain
 from pathlib import Path
 
 import msgspec
@@ -102,7 +103,7 @@ class Engines:
         with path.open("wb") as file:
             for partition, engine in self._engines.items():
                 rows = ((customer_id.encode(), pack(row)) for customer_id, row in engine.rows.items())
-                for key, value in (*rows, (META_KEY, pack(engine.meta))):
+                for key, value in chain(rows, [(META_KEY, pack(engine.meta))]):
                     data = encoder.encode((partition, key, value))
                     file.write(len(data).to_bytes(4, "big") + data)
 

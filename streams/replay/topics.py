@@ -28,6 +28,7 @@ _RECORDS_MAX = 5_000
 # An open transaction holds back what comes after it; once nothing comes for so long, that is the end.
 _QUIET_S = 2.0
 _STALLED_S = 30.0
+_NO_RECORD = 1 << 62
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +99,27 @@ class Deployment:
         finally:
             with suppress(KafkaError):
                 consumer.close()
+
+    def ranges_between(self, from_ms: int | None, until_ms: int | None) -> dict[int, Range]:
+        """Offsets of the events topic by the records' timestamps: from the first one at or after, to that before."""
+        places = [TopicPartition(self.settings.topic_events, number) for number in range(self.partitions)]
+
+        def offsets(at_ms: int | None) -> dict[Any, Any]:
+            try:
+                return self._consumer.offsets_for_times(dict.fromkeys(places, at_ms)) if at_ms is not None else {}
+            except (KafkaError, ValueError) as error:
+                raise BrokerError(
+                    f"expected {self.settings.broker} to find offsets by time, found: {error!r}: name --offsets"
+                ) from None
+
+        starts, ends = offsets(from_ms), offsets(until_ms)
+        found = {}
+        for place in places:
+            start, end = starts.get(place), ends.get(place)
+            # No record so late: nothing where it is to begin, everything where it is to end.
+            first = 0 if from_ms is None else start.offset if start is not None else _NO_RECORD
+            found[place.partition] = Range(first, end.offset if end is not None else None)
+        return found
 
     def begins(self, topic: str, partition: int) -> int:
         """The oldest offset that is kept."""

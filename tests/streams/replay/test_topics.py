@@ -55,6 +55,21 @@ def test_as_recorded_is_what_was_said_live(tansu: str, prefix: str, tmp_path: Pa
         assert manifest["model_version"] > 1
         assert manifest["alerts"] > 0
 
+        # A part of one partition, and one customer, are as they were too.
+        status, part, errors = replayed(deployment, tmp_path / "part", "--check", "--offsets", "1:10-300")
+        assert (status, part["check"]["equal"], part["events"]) == (0, True, 290), errors
+        customer = records[0][0].decode()
+        status, part, errors = replayed(deployment, tmp_path / "one", "--check", "--customers", customer)
+        assert (status, part["check"]["equal"]) == (0, True), errors
+        assert part["events"] == sum(key == records[0][0] for key, _value, _headers in records)
+        done = riskshift(
+            "explain", customer, "--broker", tansu, "--topic-prefix", prefix, "--state", deployment.state, "--json"
+        )
+        timeline = done.objects()[-1]["timeline"]
+        live = [value for value in deployment.values("decisions") if value.get("customer_id") == customer]
+        assert [m.get("fraud_probability") for m in timeline] == [value.get("fraud_probability") for value in live]
+        assert len(timeline) > 5
+
         policy = (Path("policies") / "default.toml").read_text("utf-8")
         strict = tmp_path / "strict.toml"
         strict.write_text(policy.replace('version = "default-1"', 'version = "strict"'), "utf-8")
