@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -59,8 +60,8 @@ _place, _begun = Decoder(_Place), Decoder(_Begun)
 class Comparison:
     """Holds what the replay says of one partition against what was said live, as it comes."""
 
-    def __init__(self, live: dict[str, Iterator[Record]], partition: int) -> None:
-        self._live, self._partition = live, partition
+    def __init__(self, live: dict[str, Iterator[Record]], partition: int, *, controls: bool = True) -> None:
+        self._live, self._partition, self._controls = live, partition, controls
         self._numbers: Counter[str] = Counter()
         self.difference: Difference | None = None
 
@@ -70,6 +71,9 @@ class Comparison:
             for item in items:
                 if self.difference is not None:
                     return
+                # Of some customers only, a control comes after another offset.
+                if item[0] is None and not self._controls:
+                    continue
                 live = next(self._live[topic], None)
                 headers = tuple(item[2]) if len(item) > 2 else ()
                 if live is None or (live.key, live.value, live.headers or ()) != (item[0], item[1], headers):
@@ -180,7 +184,9 @@ def _partition(
     names = (settings.topic_decisions, settings.topic_alerts, settings.topic_risk_changes, settings.topic_dead_letters)
     inputs = deployment.read(settings.topic_events, partition, Range(0, wanted.end))
     records = _noted(inputs, asked.customers)
-    controls = put_in(r.value for r in deployment.read(settings.topic_decisions, partition) if r.value is not None)
+    said = (r.value for r in deployment.read(settings.topic_decisions, partition) if r.value is not None)
+    # What was put in behind the end is not of this range.
+    controls = takewhile(lambda put: wanted.end is None or put[0] < wanted.end, put_in(said))
     engine = Engine(
         partition, deployment.partitions, settings.topic_events, library,
         model_version=INITIAL_VERSION, policy_version=first_policy(deployment, partition, library),
@@ -188,9 +194,9 @@ def _partition(
     engine.packs_rows = False
     output, digests = PartitionOutput(asked.out, partition), {topic: Digest() for topic in TOPICS}
     live = {t: _live(deployment, n, partition, asked.customers) for t, n in zip(TOPICS, names, strict=True)}
-    comparison = Comparison(live, partition) if asked.check else None
+    comparison = Comparison(live, partition, controls=not asked.customers) if asked.check else None
     input_digest = Digest()
-    for some, put in turns(records, controls, asked.batch):
+    for some, put in _from(wanted.start, turns(records, controls, asked.batch)):
         input_digest.update((record.key, record.value) for record in some)
         try:
             out = engine.process(some, put)
@@ -200,7 +206,7 @@ def _partition(
             ) from None
         if comparison is not None:
             comparison.take(out)
-        if engine.meta.applied_offset >= wanted.start:
+        if (some[0].offset if some else engine.meta.applied_offset) >= wanted.start:
             output.add(out)
             run.counts["events"] += out.events
             for topic, items in by_topic(out).items():
@@ -217,6 +223,19 @@ def _partition(
         return None
     comparison.end(engine.meta.applied_offset)
     return comparison.difference
+
+
+def _from(
+    start: int, some_turns: Iterator[tuple[list[Record], list[Control]]]
+) -> Iterator[tuple[list[Record], list[Control]]]:
+    """The same turns, cut where the range begins."""
+    for turn, put in some_turns:
+        records = turn
+        before = [record for record in records if record.offset < start]
+        if before and len(before) < len(records):
+            yield before, []
+            records = records[len(before) :]
+        yield records, put
 
 
 def first_policy(deployment: Deployment, partition: int, library: RecordedLibrary) -> str:
@@ -237,6 +256,6 @@ def _live(deployment: Deployment, name: str, partition: int, customers: frozense
     keys: Sequence[bytes] = sorted(name.encode() for name in customers)
     for record in deployment.read(name, partition):
         # What the learner says about its models is no partition's.
-        if record.key == b"model" or (keys and record.key is not None and record.key not in keys):
+        if record.key == b"model" or (keys and record.key not in keys):
             continue
         yield record
