@@ -138,7 +138,7 @@ def _grades(grades: dict[str, Any]) -> str:
 def _customers(customers: Sequence[dict[str, Any]]) -> str:
     if not customers:
         return f"<p>{both('nothing')}</p>"
-    head = [both(key) for key in ("customer", "distance", "gained", "lost", "frauds", "grade", "score", "why")]
+    head = [both(key) for key in ("customer", "distance", "gained", "lost", "frauds_known", "grade", "score", "why")]
     rows = []
     for one in customers:
         grade, score = one["grade"], one["score"]

@@ -57,6 +57,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "customer": ("customer", "客户"),
     "distance": ("distance", "差异"),
     "why": ("why", "原因"),
+    "frauds_known": ("frauds known", "已知欺诈"),
     "grade": ("grade", "等级"),
     "score": ("score", "评分"),
     "nothing": ("Nothing differs.", "没有差异。"),
