@@ -28,6 +28,10 @@ COMMANDS: dict[str, str] = {
     "send": "send a file of events (handbook, berka, uci-default, events, csv)",
     "tail": "print alerts, risk changes, decisions or dead letters",
     "evaluate": "say how good the scores are on a file whose truth is known",
+    "replay": "read files or topics again, as they were or under another policy",
+    "diff": "compare two replays: what would have happened under the second one",
+    "explain": "one customer's past: timeline, scores, reasons that sum, and what an edit would change",
+    "mapping": "draft a mapping file from the columns of a table",
     "models": "which fraud model decides and why; promote a challenger, go back",
     "explain-credit": "write a customer's letter: how the credit assessment stands, why, what would help",
     "campaign": "pick who gets no offer; say what a campaign brought, by grade, with its interval",
@@ -50,6 +54,11 @@ step by step, each line in a terminal of its own:
   riskshift tail alerts                             what people should look at
   riskshift tail risk-changes                       what card systems act on
   riskshift reconcile                               was every event answered, once?
+
+what would have happened if:
+  riskshift replay FILE --format events --out a     again, under this policy; and under another one into b
+  riskshift diff a b --out report.html              alerts gained and lost, grades, whom it matters to
+  riskshift explain c-1001 a                        one customer's past, with reasons that sum
 
 on a Kafka of your own:
   riskshift doctor --broker kafka-1:9092            what is missing, and what to do about it
