@@ -1,7 +1,9 @@
 """The last step to a probability: a monotone curve from the ensemble's margin to one that counts right.
 
 River's logistic regression over hats of the margin learns what share of the events with such a margin is fraud; it
-starts as the identity. Its running mean is published, made monotone: more suspicion never means less probability.
+is published as the identity at first. Its running mean is published, made monotone: more suspicion never means less
+probability. Where frauds are few, an ensemble is too sure of itself: with the first of them the curve turns towards
+`SURE`, and only then towards what it learned.
 """
 
 from __future__ import annotations
@@ -17,33 +19,40 @@ from models.shaping import Floats
 LOW, HIGH = -9, 7
 KNOTS = HIGH - LOW + 1
 RATE, STRENGTH = 0.1, 10.0
+# Where learning starts: margins are worth this share of their distance to the pivot (towns 7 to 9: docs/models.md).
+SURE, PIVOT = 0.85, -3.5
+# So many frauds, and the curve is half its own and half the identity.
+CREDIBLE = 10.0
 # Least rise from knot to knot and beyond the last: keeps the order of events whatever was learned.
 _RISE_MIN = 1e-6
 _BEYOND = KNOTS
+_IDENTITY: Floats = np.append(np.arange(LOW, HIGH + 1.0), 1.0)
 
 
 class Calibrator:
     """Learns the curve; `heights` publishes it."""
 
     def __init__(self) -> None:
-        start: dict[Hashable, float] = {place: float(LOW + place) for place in range(KNOTS)}
+        start: dict[Hashable, float] = {place: PIVOT + SURE * (LOW + place - PIVOT) for place in range(KNOTS)}
         start[_BEYOND] = 1.0
         self.river = regression(start, RATE, STRENGTH, 0.0, 0.0)
         self.mean = RunningMean(self.river, range(KNOTS + 1))
+        self.frauds = 0
 
-    def follow(self, river: Any, mean: list[float]) -> None:
-        """Go on with this River model and mean, from a checkpoint."""
-        self.river = river
+    def follow(self, river: Any, mean: list[float], frauds: int) -> None:
+        """Go on with this River model, mean and number of frauds learned, from a checkpoint."""
+        self.river, self.frauds = river, frauds
         self.mean = RunningMean(river, range(KNOTS + 1))
         self.mean.load(mean)
 
     def learn_one(self, margin: float, fraud: bool, weight: float) -> None:
         """Learn one label with the margin the ensemble gave before it learned that label."""
         self.river.learn_one(inputs(margin), fraud, w=weight)
+        self.frauds += fraud
 
     def heights(self) -> Floats:
         """Calibrated margin at each knot, rising, then the slope beyond both ends; shape (KNOTS + 1,)."""
-        heights = self.mean.weights.copy()
+        heights = _IDENTITY + self.frauds / (self.frauds + CREDIBLE) * (self.mean.weights - _IDENTITY)
         rise = _RISE_MIN * np.arange(KNOTS)
         heights[:KNOTS] = np.maximum.accumulate(heights[:KNOTS] - rise) + rise
         heights[_BEYOND] = max(heights[_BEYOND], _RISE_MIN)
