@@ -1,9 +1,9 @@
 """The last step to a probability: a monotone curve from the ensemble's margin to one that counts right.
 
 River's logistic regression over hats of the margin learns what share of the events with such a margin is fraud; it
-is published as the identity at first. Its running mean is published, made monotone: more suspicion never means less
-probability. Where frauds are few, an ensemble is too sure of itself: with the first of them the curve turns towards
-`SURE`, and only then towards what it learned.
+starts as the identity. Its running mean is published, made monotone: more suspicion never means less probability.
+While frauds are few an ensemble is too sure of what it learned from them, and there are too few to learn that from:
+until then the curve is made flatter by a `doubt` that depends on their number alone.
 """
 
 from __future__ import annotations
@@ -19,21 +19,20 @@ from models.shaping import Floats
 LOW, HIGH = -9, 7
 KNOTS = HIGH - LOW + 1
 RATE, STRENGTH = 0.1, 10.0
-# Where learning starts: margins are worth this share of their distance to the pivot (towns 7 to 9: docs/models.md).
-SURE, PIVOT = 0.85, -3.5
-# So many frauds, and the curve is half its own and half the identity.
-CREDIBLE = 10.0
+# Margins are brought nearer to the pivot by at most so much. Chosen on towns 7 to 9: docs/models.md.
+DOUBT, PIVOT = 0.15, -3.5
+# Doubt comes with the first frauds that were learned, for before there is nobody's opinion but the expert's; and goes.
+DOUBT_COMES, DOUBT_GOES = 10.0, 200.0
 # Least rise from knot to knot and beyond the last: keeps the order of events whatever was learned.
 _RISE_MIN = 1e-6
 _BEYOND = KNOTS
-_IDENTITY: Floats = np.append(np.arange(LOW, HIGH + 1.0), 1.0)
 
 
 class Calibrator:
     """Learns the curve; `heights` publishes it."""
 
     def __init__(self) -> None:
-        start: dict[Hashable, float] = {place: PIVOT + SURE * (LOW + place - PIVOT) for place in range(KNOTS)}
+        start: dict[Hashable, float] = {place: float(LOW + place) for place in range(KNOTS)}
         start[_BEYOND] = 1.0
         self.river = regression(start, RATE, STRENGTH, 0.0, 0.0)
         self.mean = RunningMean(self.river, range(KNOTS + 1))
@@ -52,7 +51,9 @@ class Calibrator:
 
     def heights(self) -> Floats:
         """Calibrated margin at each knot, rising, then the slope beyond both ends; shape (KNOTS + 1,)."""
-        heights = _IDENTITY + self.frauds / (self.frauds + CREDIBLE) * (self.mean.weights - _IDENTITY)
+        heights = self.mean.weights.copy()
+        sure = 1.0 - doubt(self.frauds)
+        heights[:KNOTS] = PIVOT + sure * (heights[:KNOTS] - PIVOT)
         rise = _RISE_MIN * np.arange(KNOTS)
         heights[:KNOTS] = np.maximum.accumulate(heights[:KNOTS] - rise) + rise
         heights[_BEYOND] = max(heights[_BEYOND], _RISE_MIN)
@@ -63,6 +64,17 @@ class Calibrator:
         frozen = self.mean.river()
         frozen._weights.update(dict(enumerate(self.heights().tolist())))
         return float(frozen._raw_dot_one(inputs(margin)))
+
+
+def doubt(frauds: int) -> float:
+    """By what share margins are brought nearer to the pivot after so many frauds learned; 0 to `DOUBT`.
+
+    Examples
+    --------
+    >>> [round(doubt(frauds), 3) for frauds in (0, 10, 50, 10_000)]
+    [0.0, 0.071, 0.1, 0.003]
+    """
+    return DOUBT * frauds / (frauds + DOUBT_COMES) * DOUBT_GOES / (frauds + DOUBT_GOES)
 
 
 def inputs(margin: float) -> dict[int, float]:
