@@ -62,7 +62,7 @@ class Unit:
 
     def dump(self) -> list[Any]:
         """Plain values for the checkpoint."""
-        return [self.value, self._sample]
+        return [self.value, None if self._sample is None else list(self._sample)]
 
     def load(self, saved: list[Any]) -> None:
         """Restore what `dump` wrote."""
@@ -122,7 +122,7 @@ class KnownAmounts:
 
     def dump(self) -> list[dict[float, int]]:
         """Plain values for the checkpoint; their order is part of them."""
-        return [self.slots, self._counts]
+        return [dict(self.slots), dict(self._counts)]
 
     def load(self, saved: list[dict[float, int]]) -> None:
         """Restore what `dump` wrote."""
