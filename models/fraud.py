@@ -8,8 +8,8 @@ Three members look at the same shaped features and the anomaly score of half-spa
 - *tree* (`models/trees.py`) sees what features say only together.
 
 A stacker learns how far to trust each. It starts from slow alone and, with every fraud that was learned, from more of
-fast: `CREDIBLE` frauds are worth half of it. A monotone curve (`models/calibration.py`) turns
-their sum into a probability. Every part is additive per feature, so the whole is.
+fast: `CREDIBLE` frauds are worth half of it. A monotone curve (`models/calibration.py`) turns their sum into a
+probability. Every part is additive per feature, so the whole is.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from models import prior
 from models.amounts import KNOWN_MAX, KnownAmounts, Unit
 from models.calibration import Calibrator
 from models.compiled import AMOUNT, ANOMALY_NAMES, ANOMALY_ROWS, CONTRIBUTION_NAMES, FraudArrays, shape_anomaly, squash
+from models.errors import CheckpointError
 from models.half_space import HalfSpaceBatch, flatten
 from models.hats import KNOTS, Curves, curves_of_lines, inputs, sparse
 from models.learning.unpickler import load_river
@@ -41,13 +42,15 @@ STACK_RATE, STACK_STRENGTH, STACK_INTERCEPT_RATE = 0.07, 30.0, 0.001
 CREDIBLE = 100.0
 # Running means move this share of the way every six hours of event time: half of it in three and a half days.
 MEAN_SHARE, MEAN_EVERY_MS = 0.05, 6 * 3_600_000
+# Of a mean that is not young any more (`models.linear.moved_share`).
 _OLD = 1 << 60
 # After drift, for so long, running means move so many times as far, and old gradients count for so much less.
 QUICK_MS, QUICK_SHARE, QUICK_FADE = 14 * 86_400_000, 4.0, 0.25
 TREES, HEIGHT, WINDOW = 10, 6, 1000
 SEED = 20180401
+# Of a dumped model.
+_PARTS = 5
 
-MEMBERS = ("slow", "fast", "tree")
 _WIDTH = SIZE + 1
 # What the stacker weighs: the members that are additive, blended by credibility; what the curves add to the lines; the
 # tree.
@@ -85,15 +88,14 @@ class FraudModel:
         for slot in range(KNOWN_MAX):
             self._forget(slot)
         self._fast_mean = RunningMean(self._fast, _FAST_NAMES)
-        self._curves = Curves(self._mean_curves)
+        self._curves = Curves(self._heights())
         self._tree = GrowingTree()
         self._stack = regression(
             {_BLEND: 1.0, _BEND: 0.0, _TREE: 0.0}, STACK_RATE, STACK_STRENGTH, 0.0, STACK_INTERCEPT_RATE
         )
         self._calibrator = Calibrator()
         self._frauds = 0
-        self._mean_share, self._mean_ms, self._quick_until_ms = mean_share, -1, -1
-        self._mean_steps = 0
+        self._mean_share, self._mean_ms, self._mean_steps, self._quick_until_ms = mean_share, -1, 0, -1
         self._river_trees = river_anomaly.HalfSpaceTrees(n_trees=TREES, height=HEIGHT, window_size=WINDOW, seed=SEED)
         self._batch: HalfSpaceBatch | None = None
 
@@ -156,7 +158,7 @@ class FraudModel:
             share = moved_share(min(1.0, quick * self._mean_share), before, steps)
             self._mean_steps += steps if self._frauds else 0
             self._fast_mean.advance(share)
-            self._curves = Curves(self._mean_curves)
+            self._curves = Curves(self._heights())
             self._calibrator.mean.advance(share)
 
     def quicken(self) -> None:
@@ -213,25 +215,17 @@ class FraudModel:
         features, thresholds, leaves = flatten(trees, ANOMALY_NAMES)
         known, heights = self._known.compile(self._fast_mean.weights[_KNOWN:])
         return FraudArrays(
-            curves=trust["slow"] * lines + trust["fast"] * self._mean_curves,
+            curves=trust["slow"] * lines + trust["fast"] * self._heights(),
             intercept=float(self._stack.intercept)
             + trust["slow"] * float(self._slow.intercept)
             + trust["fast"] * self._fast_mean.intercept
             + trust["tree"] * tree.start,
-            tree_feature=tree.feature,
-            tree_threshold=tree.threshold,
-            tree_children=tree.children,
-            tree_paths=trust["tree"] * tree.paths,
-            tree_depth=tree.depth,
-            calibration=self._calibrator.heights(),
-            node_feature=features,
-            node_threshold=thresholds,
-            leaf_score=leaves,
+            tree_feature=tree.feature, tree_threshold=tree.threshold, tree_children=tree.children,
+            tree_paths=trust["tree"] * tree.paths, tree_depth=tree.depth, calibration=self._calibrator.heights(),
+            node_feature=features, node_threshold=thresholds, leaf_score=leaves,
             score_max=0.0 if trees._first_window else float(trees._max_score),
-            unit=self._unit.value,
-            known_amounts=known,
-            known_heights=trust["fast"] * heights,
-        )
+            unit=self._unit.value, known_amounts=known, known_heights=trust["fast"] * heights,
+        )  # fmt: skip
 
     def dump(self) -> bytes:
         """The River objects for the learner's own signed checkpoint; never sent to workers."""
@@ -244,7 +238,13 @@ class FraudModel:
     @classmethod
     def load(cls, data: bytes) -> FraudModel:
         """Restore what `dump` wrote, through the restricted unpickler; the caller has checked the signature."""
-        river, numbers, times, unit, known = load_river(data)
+        saved = load_river(data)
+        if len(saved) != _PARTS:
+            raise CheckpointError(
+                f"expected a model of {_PARTS} parts, found {len(saved)}: the checkpoint is of another release; start "
+                "the learner without it, it learns anew from the decisions that are kept"
+            )
+        river, numbers, times, unit, known = saved
         model = cls()
         tree = model._tree
         model._slow, model._fast, tree.river, model._stack, calibration, model._river_trees = river
@@ -254,7 +254,7 @@ class FraudModel:
         model._known.load(known)
         model._fast_mean = RunningMean(model._fast, _FAST_NAMES)
         model._fast_mean.load(fast_mean)
-        model._curves = Curves(model._mean_curves)
+        model._curves = Curves(model._heights())
         model._calibrator.follow(calibration, calibration_mean, frauds)
         return model
 
@@ -265,8 +265,7 @@ class FraudModel:
             self._batch.write_back(self._river_trees)
         return self._river_trees
 
-    @property
-    def _mean_curves(self) -> Floats:
+    def _heights(self) -> Floats:
         return self._fast_mean.weights[:_KNOWN].reshape(_WIDTH, KNOTS)
 
     def _forget(self, slot: int) -> None:

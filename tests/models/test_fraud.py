@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
+import pytest
 
 from features.catalogue import INDEX, SIZE
 from models import prior
 from models.compiled import CONTRIBUTION_NAMES, CompiledFraud
+from models.errors import CheckpointError
 from models.fraud import CREDIBLE, MEAN_EVERY_MS, FraudModel
 from models.hats import KNOTS
 from models.learner import kept
@@ -171,3 +175,8 @@ def test_a_mean_hurries_from_the_first_fraud_on_and_not_before() -> None:
         model.advance(later * MEAN_EVERY_MS)
     left = np.abs(weights_of(model._fast, names) - model._fast_mean.weights[: len(names)]).sum()
     assert left < 0.25 * distance
+
+
+def test_a_model_of_another_release_is_refused() -> None:
+    with pytest.raises(CheckpointError, match="expected a model of 5 parts, found 3"):
+        FraudModel.load(pickle.dumps(((), (), ())))
