@@ -60,7 +60,7 @@ class FraudArrays:
     score_max
         River's normaliser; 0 while the first window is not full, and then every anomaly score is 0.
     unit
-        What amounts are divided by before they are shaped.
+        What amounts are divided by before they are shaped, but for the half-space trees.
     known_amounts, known_heights
         Exact amounts that frauds repeat, minor units, rising, and what each adds to the share of `amount_last`, logit
         units; both of shape (known,).
@@ -175,7 +175,7 @@ class CompiledFraud:
         """
         columns = shape_columns(vectors, room=1, unit=self.arrays.unit)
         n = columns.shape[1]
-        anomaly = self._anomaly(columns)
+        anomaly = self._anomaly(columns if self.arrays.unit == 1.0 else shape_columns(vectors))
         columns[SIZE] = shape_anomaly(anomaly)
         # Row 0 is the intercept; rows are added from top to bottom, whatever n is.
         rows = np.empty((SIZE + 2, n))

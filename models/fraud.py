@@ -178,8 +178,8 @@ class FraudModel:
         if self._batch is None:
             self._batch = HalfSpaceBatch(self._river_trees, ANOMALY_NAMES)
         self._unit.observe_many(vectors[:, AMOUNT])
-        columns = shape_columns(vectors, unit=self._unit.value)
-        self._batch.learn_many(np.ascontiguousarray(squash(columns[ANOMALY_ROWS]).T))
+        # As they are: where amounts are all alike to them, these trees look at how often and how new, and say more.
+        self._batch.learn_many(np.ascontiguousarray(squash(shape_columns(vectors)[ANOMALY_ROWS]).T))
 
     @property
     def trust(self) -> dict[str, float]:
@@ -191,7 +191,7 @@ class FraudModel:
     def score_one(self, vector: Floats) -> tuple[float, float]:
         """River's own (probability of fraud, anomaly score); what compiled scores are held against."""
         columns = shape_columns(vector.reshape(1, SIZE), room=1, unit=self._unit.value)
-        anomaly = float(self._trees.score_one(_tree_inputs(columns)[0]))
+        anomaly = float(self._trees.score_one(_tree_inputs(shape_columns(vector.reshape(1, SIZE)))[0]))
         columns[SIZE] = shape_anomaly(np.array([anomaly]))
         whole = dict(enumerate(columns[:, 0].tolist()))
         hats = next(inputs(columns))
