@@ -28,6 +28,7 @@ ANOMALY_NAMES: tuple[str, ...] = (
     "tx_rate_ratio_1d", "amount_zscore_baseline", "amount_max_ratio_baseline",
     "channel_share_baseline", "novelty_count_7d", "gap_since_last",
 )  # fmt: skip
+AMOUNT = INDEX["amount_last"]
 ANOMALY_ROWS = np.array([INDEX[name] for name in ANOMALY_NAMES], dtype=np.intp)
 # The linear model sees only what lies above the score of ordinary events: 0 up to the center, then rising.
 ANOMALY_CENTER, ANOMALY_SCALE = 0.6, 0.1
@@ -58,6 +59,11 @@ class FraudArrays:
         so that sums are exact in any order.
     score_max
         River's normaliser; 0 while the first window is not full, and then every anomaly score is 0.
+    unit
+        What amounts are divided by before they are shaped, but for the half-space trees.
+    known_amounts, known_heights
+        Exact amounts that frauds repeat, minor units, rising, and what each adds to the share of `amount_last`, logit
+        units; both of shape (known,).
     """
 
     curves: Floats
@@ -72,6 +78,9 @@ class FraudArrays:
     node_threshold: Floats
     leaf_score: Floats
     score_max: float
+    unit: float
+    known_amounts: Floats
+    known_heights: Floats
 
 
 class FraudScores(NamedTuple):
@@ -127,6 +136,7 @@ class CompiledFraud:
             ("tree_paths", arrays.tree_paths.shape, (len(arrays.tree_feature), SIZE + 1)),
             ("calibration", arrays.calibration.shape, (calibration.KNOTS + 1,)),
             ("leaf_score", arrays.leaf_score.shape, (trees, inner + 1)),
+            ("known_heights", arrays.known_heights.shape, arrays.known_amounts.shape),
         ):
             if found != expected:
                 raise ValueError(f"expected {name} {expected}, found {found}: compile the arrays with this version")
@@ -138,6 +148,7 @@ class CompiledFraud:
         self._children = arrays.tree_children.ravel()
         nodes = (arrays.tree_feature.tolist(), arrays.tree_threshold.tolist(), arrays.tree_children.tolist())
         self._questions = list(zip(*nodes, strict=True))
+        self._known = dict(zip(arrays.known_amounts.tolist(), arrays.known_heights.tolist(), strict=True))
         self._feature = arrays.node_feature.ravel()
         self._threshold = arrays.node_threshold.ravel()
         self._leaf = arrays.leaf_score.ravel()
@@ -162,9 +173,9 @@ class CompiledFraud:
         -------
         Arrays of n rows. A row's answer never depends on its neighbours or on n.
         """
-        columns = shape_columns(vectors, room=1)
+        columns = shape_columns(vectors, room=1, unit=self.arrays.unit)
         n = columns.shape[1]
-        anomaly = self._anomaly(columns)
+        anomaly = self._anomaly(columns if self.arrays.unit == 1.0 else shape_columns(vectors))
         columns[SIZE] = shape_anomaly(anomaly)
         # Row 0 is the intercept; rows are added from top to bottom, whatever n is.
         rows = np.empty((SIZE + 2, n))
@@ -172,9 +183,20 @@ class CompiledFraud:
         contributions = self._curves.values(columns, out=rows[1:])
         if self.arrays.tree_depth:
             contributions += self.arrays.tree_paths.take(self._tree_leaves(columns), axis=0).T
+        if self._known:
+            contributions[AMOUNT] += self._repeated(vectors[:, AMOUNT])
         raw = _added_up(rows)
         margin = calibration.calibrate(self.arrays.calibration, raw)
         return FraudScores(sigmoid(margin), anomaly, margin, np.ascontiguousarray(contributions.T), raw, margin - raw)
+
+    def _repeated(self, amounts: Floats) -> Floats:
+        arrays = self.arrays
+        if len(amounts) <= _WALK_MAX:
+            return np.array([self._known.get(amount, 0.0) for amount in amounts.tolist()])
+        places = arrays.known_amounts.searchsorted(amounts)
+        there = arrays.known_amounts.take(places, mode="clip") == amounts
+        result: Floats = arrays.known_heights.take(places, mode="clip") * there
+        return result
 
     def _tree_leaves(self, columns: Floats) -> NDArray[np.int64]:
         arrays, n = self.arrays, columns.shape[1]

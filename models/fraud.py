@@ -3,19 +3,19 @@
 Three members look at the same shaped features and the anomaly score of half-space trees (docs/models.md):
 
 - *slow*, one line per feature, starts from the expert's weights (`models/prior.py`) and moves little;
-- *fast*, one curve per feature (`models/hats.py`), starts at the same lines, learns in large steps and is published
-  as its running mean;
+- *fast*, one curve per feature (`models/hats.py`) and a height for each exact amount that frauds repeat
+  (`models/amounts.py`), starts at the same lines, learns in large steps and is published as its running mean;
 - *tree* (`models/trees.py`) sees what features say only together.
 
 A stacker learns how far to trust each. It starts from slow alone and, with every fraud that was learned, from more of
-fast: `CREDIBLE` frauds are worth half of it. A monotone curve (`models/calibration.py`) turns
-their sum into a probability. Every part is additive per feature, so the whole is.
+fast: `CREDIBLE` frauds are worth half of it. A monotone curve (`models/calibration.py`) turns their sum into a
+probability. Every part is additive per feature, so the whole is.
 """
 
 from __future__ import annotations
 
 import pickle
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable
 from typing import Any
 
 import numpy as np
@@ -23,14 +23,16 @@ from river import anomaly as river_anomaly
 
 from features.catalogue import SIZE
 from models import prior
+from models.amounts import KNOWN_MAX, KnownAmounts, Unit
 from models.calibration import Calibrator
-from models.compiled import ANOMALY_NAMES, ANOMALY_ROWS, CONTRIBUTION_NAMES, FraudArrays, shape_anomaly, squash
-from models.half_space import HalfSpaceBatch
+from models.compiled import AMOUNT, ANOMALY_NAMES, ANOMALY_ROWS, CONTRIBUTION_NAMES, FraudArrays, shape_anomaly, squash
+from models.errors import CheckpointError
+from models.half_space import HalfSpaceBatch, flatten
 from models.hats import KNOTS, Curves, curves_of_lines, inputs, sparse
 from models.learning.unpickler import load_river
-from models.linear import RunningMean, regression, weights_of
+from models.linear import RunningMean, moved_share, regression, weights_of
 from models.shaping import Floats, shape_columns, sigmoid
-from models.trees import TREE_PLACES, GrowingTree
+from models.trees import GrowingTree, questions
 
 # Settings were chosen on the handbook's test weeks and on towns 4 to 13: docs/models.md.
 SLOW_RATE, FAST_RATE, INTERCEPT_RATE = 0.03, 0.3, 0.01
@@ -40,19 +42,26 @@ STACK_RATE, STACK_STRENGTH, STACK_INTERCEPT_RATE = 0.07, 30.0, 0.001
 CREDIBLE = 100.0
 # Running means move this share of the way every six hours of event time: half of it in three and a half days.
 MEAN_SHARE, MEAN_EVERY_MS = 0.05, 6 * 3_600_000
+# Of a mean that is not young any more (`models.linear.moved_share`).
+_OLD = 1 << 60
 # After drift, for so long, running means move so many times as far, and old gradients count for so much less.
 QUICK_MS, QUICK_SHARE, QUICK_FADE = 14 * 86_400_000, 4.0, 0.25
 TREES, HEIGHT, WINDOW = 10, 6, 1000
 SEED = 20180401
+# Of a dumped model.
+_PARTS = 5
 
-MEMBERS = ("slow", "fast", "tree")
 _WIDTH = SIZE + 1
 # What the stacker weighs: the members that are additive, blended by credibility; what the curves add to the lines; the
 # tree.
 _BLEND, _BEND, _TREE = range(3)
 _STACK_NAMES: list[Hashable] = [_BLEND, _BEND, _TREE]
 _SLOW_NAMES: list[Hashable] = list(range(_WIDTH))
-_FAST_NAMES: list[Hashable] = list(range(_WIDTH * KNOTS))
+# Where known amounts have their inputs, after those of the curves.
+_KNOWN = _WIDTH * KNOTS
+_FAST_NAMES: list[Hashable] = list(range(_KNOWN + KNOWN_MAX))
+# Repeated amounts are few and say much: they start with no opinion that would hold them back.
+_KNOWN_STRENGTH = 0.1
 
 
 class FraudModel:
@@ -72,18 +81,21 @@ class FraudModel:
             dict(enumerate(start.tolist())), SLOW_RATE, prior.STRENGTH, prior.INTERCEPT, INTERCEPT_RATE
         )
         self._fast = regression(
-            dict(enumerate(curves_of_lines(start).ravel().tolist())), fast_rate, prior.STRENGTH, prior.INTERCEPT,
-            INTERCEPT_RATE,
+            dict(enumerate([*curves_of_lines(start).ravel().tolist(), *([0.0] * KNOWN_MAX)])), fast_rate,
+            prior.STRENGTH, prior.INTERCEPT, INTERCEPT_RATE,
         )  # fmt: skip
+        self._unit, self._known = Unit(), KnownAmounts()
+        for slot in range(KNOWN_MAX):
+            self._forget(slot)
         self._fast_mean = RunningMean(self._fast, _FAST_NAMES)
-        self._curves = Curves(self._fast_mean.weights.reshape(_WIDTH, KNOTS))
+        self._curves = Curves(self._heights())
         self._tree = GrowingTree()
         self._stack = regression(
             {_BLEND: 1.0, _BEND: 0.0, _TREE: 0.0}, STACK_RATE, STACK_STRENGTH, 0.0, STACK_INTERCEPT_RATE
         )
         self._calibrator = Calibrator()
         self._frauds = 0
-        self._mean_share, self._mean_ms, self._quick_until_ms = mean_share, -1, -1
+        self._mean_share, self._mean_ms, self._mean_steps, self._quick_until_ms = mean_share, -1, 0, -1
         self._river_trees = river_anomaly.HalfSpaceTrees(n_trees=TREES, height=HEIGHT, window_size=WINDOW, seed=SEED)
         self._batch: HalfSpaceBatch | None = None
 
@@ -109,22 +121,31 @@ class FraudModel:
         The stacker and the calibrator learn from what the lines and curves said *before* any of these rows, which
         is also what makes it cheap; so rows that are learned together belong to one epoch.
         """
-        columns = shape_columns(vectors, room=1)
+        columns = shape_columns(vectors, room=1, unit=self._unit.value)
         columns[SIZE] = shape_anomaly(np.array([label[0] for label in labels], dtype=np.float64))
+        amounts: list[float] = vectors[:, AMOUNT].tolist()
         slow, fast = self._line_margins(columns), self._curve_margins(columns)
         rows = columns.T
         keys = np.broadcast_to(np.arange(_WIDTH, dtype=np.intp), rows.shape)
-        asked = _asked(columns)
-        for (_, fraud, weight), slow_margin, fast_margin, line, hats, questions in zip(
-            labels, slow, fast, sparse(keys, rows), inputs(columns), asked, strict=True
+        for (_, fraud, weight), slow_margin, fast_margin, line, hats, asked, amount in zip(
+            labels, slow, fast, sparse(keys, rows), inputs(columns), questions(columns), amounts, strict=True
         ):
-            margins = self._weighed(slow_margin, fast_margin, self._tree.margin_one(questions))
+            slot = self._known.slots.get(amount)
+            if slot is not None:
+                hats[_KNOWN + slot] = 1.0
+                fast_margin += self._fast_mean.weights[_KNOWN + slot]
+            margins = self._weighed(slow_margin, fast_margin, self._tree.margin_one(asked))
             self._calibrator.learn_one(self._stack._raw_dot_one(margins), fraud, weight)
             self._stack.learn_one(margins, fraud, w=weight)
             self._slow.learn_one(line, fraud, w=weight)
             self._fast.learn_one(hats, fraud, w=weight)
-            self._tree.learn_one(questions, fraud, weight)
-            self._frauds += fraud
+            self._tree.learn_one(asked, fraud, weight)
+            if fraud:
+                self._frauds += 1
+                new = self._known.learn_fraud(amount)
+                if new is not None:
+                    self._forget(new)
+                    self._fast_mean.weights[_KNOWN + new] = 0.0
 
     def advance(self, at_ms: int) -> None:
         """Let event time pass: the running means move on a grid of `MEAN_EVERY_MS`; the first call only sets it."""
@@ -132,9 +153,12 @@ class FraudModel:
         self._mean_ms = max(at_ms, self._mean_ms)
         if steps > 0:
             quick = QUICK_SHARE if at_ms <= self._quick_until_ms else 1.0
-            share = 1.0 - (1.0 - min(1.0, quick * self._mean_share)) ** steps
+            # Young is a mean from the first fraud on: without one there is nothing to hurry to.
+            before = self._mean_steps if self._frauds else _OLD
+            share = moved_share(min(1.0, quick * self._mean_share), before, steps)
+            self._mean_steps += steps if self._frauds else 0
             self._fast_mean.advance(share)
-            self._curves = Curves(self._fast_mean.weights.reshape(_WIDTH, KNOTS))
+            self._curves = Curves(self._heights())
             self._calibrator.mean.advance(share)
 
     def quicken(self) -> None:
@@ -153,6 +177,8 @@ class FraudModel:
         """`observe_one` over rows in order, as River would; a fraction of a microsecond each."""
         if self._batch is None:
             self._batch = HalfSpaceBatch(self._river_trees, ANOMALY_NAMES)
+        self._unit.observe_many(vectors[:, AMOUNT])
+        # As they are: where amounts are all alike to them, these trees look at how often and how new, and say more.
         self._batch.learn_many(np.ascontiguousarray(squash(shape_columns(vectors)[ANOMALY_ROWS]).T))
 
     @property
@@ -164,14 +190,18 @@ class FraudModel:
 
     def score_one(self, vector: Floats) -> tuple[float, float]:
         """River's own (probability of fraud, anomaly score); what compiled scores are held against."""
-        columns = shape_columns(vector.reshape(1, SIZE), room=1)
-        anomaly = float(self._trees.score_one(_tree_inputs(columns)[0]))
+        columns = shape_columns(vector.reshape(1, SIZE), room=1, unit=self._unit.value)
+        anomaly = float(self._trees.score_one(_tree_inputs(shape_columns(vector.reshape(1, SIZE)))[0]))
         columns[SIZE] = shape_anomaly(np.array([anomaly]))
         whole = dict(enumerate(columns[:, 0].tolist()))
+        hats = next(inputs(columns))
+        slot = self._known.slots.get(float(vector[AMOUNT]))
+        if slot is not None:
+            hats[_KNOWN + slot] = 1.0
         margins = self._weighed(
             self._slow._raw_dot_one(whole),
-            self._fast_mean.river()._raw_dot_one(next(inputs(columns))),
-            self._tree.margin_one(next(_asked(columns))),
+            self._fast_mean.river()._raw_dot_one(hats),
+            self._tree.margin_one(next(questions(columns))),
         )
         margin = self._calibrator.calibrate_one(self._stack._raw_dot_one(margins))
         return float(sigmoid(np.array([margin]))[0]), anomaly
@@ -181,55 +211,51 @@ class FraudModel:
         trust = self.trust
         lines = curves_of_lines(weights_of(self._slow, _SLOW_NAMES))
         tree = self._tree.compile()
-        inner = 2**HEIGHT - 1
-        features = np.zeros((TREES, inner), dtype=np.int64)
-        thresholds = np.zeros((TREES, inner))
-        leaves = np.zeros((TREES, inner + 1))
         trees = self._trees
-        ready = not trees._first_window
-        if ready:
-            places = {name: place for place, name in enumerate(ANOMALY_NAMES)}
-            for number, root in enumerate(trees.trees):
-                _flatten(root, 0, 0.0, True, features[number], thresholds[number], leaves[number], places)
+        features, thresholds, leaves = flatten(trees, ANOMALY_NAMES)
+        known, heights = self._known.compile(self._fast_mean.weights[_KNOWN:])
         return FraudArrays(
-            curves=trust["slow"] * lines + trust["fast"] * self._fast_mean.weights.reshape(_WIDTH, KNOTS),
+            curves=trust["slow"] * lines + trust["fast"] * self._heights(),
             intercept=float(self._stack.intercept)
             + trust["slow"] * float(self._slow.intercept)
             + trust["fast"] * self._fast_mean.intercept
             + trust["tree"] * tree.start,
-            tree_feature=tree.feature,
-            tree_threshold=tree.threshold,
-            tree_children=tree.children,
-            tree_paths=trust["tree"] * tree.paths,
-            tree_depth=tree.depth,
-            calibration=self._calibrator.heights(),
-            node_feature=features,
-            node_threshold=thresholds,
-            leaf_score=leaves,
-            score_max=float(trees._max_score) if ready else 0.0,
-        )
+            tree_feature=tree.feature, tree_threshold=tree.threshold, tree_children=tree.children,
+            tree_paths=trust["tree"] * tree.paths, tree_depth=tree.depth, calibration=self._calibrator.heights(),
+            node_feature=features, node_threshold=thresholds, leaf_score=leaves,
+            score_max=0.0 if trees._first_window else float(trees._max_score),
+            unit=self._unit.value, known_amounts=known, known_heights=trust["fast"] * heights,
+        )  # fmt: skip
 
     def dump(self) -> bytes:
         """The River objects for the learner's own signed checkpoint; never sent to workers."""
         tree, calibrator = self._tree, self._calibrator
         river = (self._slow, self._fast, tree.river, self._stack, calibrator.river, self._trees)
-        numbers = (self._fast_mean.dump(), calibrator.mean.dump(), tree.goods, tree.goods_weight)
-        times = (self._mean_share, self._mean_ms, self._quick_until_ms, self._frauds)
-        return pickle.dumps((river, numbers, times), protocol=5)
+        numbers = (self._fast_mean.dump(), calibrator.mean.dump(), calibrator.frauds, tree.goods, tree.goods_weight)
+        times = (self._mean_share, self._mean_ms, self._mean_steps, self._quick_until_ms, self._frauds)
+        return pickle.dumps((river, numbers, times, self._unit.dump(), self._known.dump()), protocol=5)
 
     @classmethod
     def load(cls, data: bytes) -> FraudModel:
         """Restore what `dump` wrote, through the restricted unpickler; the caller has checked the signature."""
-        river, numbers, times = load_river(data)
+        saved = load_river(data)
+        if len(saved) != _PARTS:
+            raise CheckpointError(
+                f"expected a model of {_PARTS} parts, found {len(saved)}: the checkpoint is of another release; start "
+                "the learner without it, it learns anew from the decisions that are kept"
+            )
+        river, numbers, times, unit, known = saved
         model = cls()
         tree = model._tree
         model._slow, model._fast, tree.river, model._stack, calibration, model._river_trees = river
-        fast_mean, calibration_mean, tree.goods, tree.goods_weight = numbers
-        model._mean_share, model._mean_ms, model._quick_until_ms, model._frauds = times
+        fast_mean, calibration_mean, frauds, tree.goods, tree.goods_weight = numbers
+        model._mean_share, model._mean_ms, model._mean_steps, model._quick_until_ms, model._frauds = times
+        model._unit.load(unit)
+        model._known.load(known)
         model._fast_mean = RunningMean(model._fast, _FAST_NAMES)
         model._fast_mean.load(fast_mean)
-        model._curves = Curves(model._fast_mean.weights.reshape(_WIDTH, KNOTS))
-        model._calibrator.follow(calibration, calibration_mean)
+        model._curves = Curves(model._heights())
+        model._calibrator.follow(calibration, calibration_mean, frauds)
         return model
 
     @property
@@ -238,6 +264,13 @@ class FraudModel:
         if self._batch is not None:
             self._batch.write_back(self._river_trees)
         return self._river_trees
+
+    def _heights(self) -> Floats:
+        return self._fast_mean.weights[:_KNOWN].reshape(_WIDTH, KNOTS)
+
+    def _forget(self, slot: int) -> None:
+        self._fast._weights[_KNOWN + slot] = 0.0
+        self._fast.optimizer.g2[_KNOWN + slot] = _KNOWN_STRENGTH
 
     @property
     def _credibility(self) -> float:
@@ -262,30 +295,6 @@ def _sums(parts: Floats, intercept: float) -> list[float]:
     return sums
 
 
-def _asked(columns: Floats) -> Iterator[dict[int, float]]:
-    for row in columns.take(TREE_PLACES, axis=0).T.tolist():
-        yield dict(zip(TREE_PLACES, row, strict=True))
-
-
 def _tree_inputs(columns: Floats) -> list[dict[str, float]]:
     rows: list[list[float]] = squash(columns[ANOMALY_ROWS]).T.tolist()
     return [dict(zip(ANOMALY_NAMES, row, strict=True)) for row in rows]
-
-
-def _flatten(
-    node: Any, place: int, score: float, walking: bool, features: Any, thresholds: Any, leaves: Any,
-    places: dict[str, int],
-) -> None:  # fmt: skip
-    # River's walk adds mass * 2**depth on its way down and stops after a node with little mass; where it
-    # stops depends on the node alone, so each leaf can carry the sum of its whole path.
-    depth = (place + 1).bit_length() - 1
-    if walking:
-        score += node.r_mass * 2**depth
-        walking = node.r_mass >= 0.1 * WINDOW
-    if depth == HEIGHT:
-        leaves[place - len(features)] = score
-        return
-    features[place] = places[node.feature]
-    thresholds[place] = node.threshold
-    for side, child in enumerate(node.children):
-        _flatten(child, 2 * place + 1 + side, score, walking, features, thresholds, leaves, places)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from models.shaping import Floats
 
-__all__ = ["HalfSpaceBatch"]
+__all__ = ["HalfSpaceBatch", "flatten"]
 
 # Events walked at once: their places in ten trees stay in the processor's nearer caches.
 _BLOCK = 1024
@@ -249,3 +249,41 @@ def _draw(model: Any, names: Sequence[str]) -> None:
         for node in nodes:
             node.l_mass = node.r_mass = 0
     model.counter, model._first_window = 0, True
+
+
+def flatten(model: Any, names: Sequence[str]) -> tuple[NDArray[np.int64], Floats, Floats]:
+    """River's half-space trees as complete binary trees in heap order, for scoring without River.
+
+    Returns
+    -------
+    Feature (its place in `names`) and threshold of each inner node, shape (trees, 2**height - 1), and what a walk to
+    each leaf adds up, shape (trees, 2**height). All 0 while the first window is not full.
+    """
+    inner = 2**model.height - 1
+    features = np.zeros((model.n_trees, inner), dtype=np.int64)
+    thresholds, leaves = np.zeros((model.n_trees, inner)), np.zeros((model.n_trees, inner + 1))
+    if not model._first_window:
+        places = {name: place for place, name in enumerate(names)}
+        least = 0.1 * model.window_size
+        for number, root in enumerate(model.trees):
+            _flatten(root, 0, 0.0, True, least, features[number], thresholds[number], leaves[number], places)
+    return features, thresholds, leaves
+
+
+def _flatten(
+    node: Any, place: int, score: float, walking: bool, least: float, features: Any, thresholds: Any, leaves: Any,
+    places: dict[str, int],
+) -> None:  # fmt: skip
+    # River's walk adds mass * 2**depth on its way down and stops after a node with little mass; where it
+    # stops depends on the node alone, so each leaf can carry the sum of its whole path.
+    depth = (place + 1).bit_length() - 1
+    if walking:
+        score += node.r_mass * 2**depth
+        walking = node.r_mass >= least
+    if place >= len(features):
+        leaves[place - len(features)] = score
+        return
+    features[place] = places[node.feature]
+    thresholds[place] = node.threshold
+    for side, child in enumerate(node.children):
+        _flatten(child, 2 * place + 1 + side, score, walking, least, features, thresholds, leaves, places)

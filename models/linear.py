@@ -56,6 +56,29 @@ def weights_of(model: linear_model.LogisticRegression, names: list[Hashable]) ->
     return np.asarray(model._weights.to_numpy(names), dtype=np.float64)
 
 
+def moved_share(share: float, before: int, steps: int) -> float:
+    """How much of the way a running mean goes in so many steps, each a `share` of it, or more while it is young.
+
+    Parameters
+    ----------
+    share
+        Of one step, more than 0, at most 1.
+    before
+        Steps since there was anything to learn; in the k-th the mean goes 1 / (k + 1) of the way if that is more, so
+        that the start counts as one of them.
+
+    Examples
+    --------
+    >>> round(moved_share(0.05, 0, 2), 3), round(moved_share(0.05, 1, 1), 3), round(moved_share(0.05, 100, 2), 4)
+    (0.667, 0.333, 0.0975)
+    """
+    young = min(steps, max(0, int(1.0 / share) - 1 - before))
+    stays = (1.0 - share) ** (steps - young)
+    for step in range(before + 1, before + young + 1):
+        stays *= 1.0 - 1.0 / (step + 1)
+    return 1.0 - stays
+
+
 class RunningMean:
     """The running mean of a regression's weights: what is published of a member that learns fast.
 

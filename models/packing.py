@@ -33,6 +33,10 @@ class PackedFraud(Struct, array_like=True):
     node_threshold: bytes
     leaf_score: bytes
     score_max: float
+    unit: Annotated[float, Meta(gt=0)]
+    known: Annotated[int, Meta(ge=0, le=1 << 16)]
+    known_amounts: bytes
+    known_heights: bytes
 
 
 def pack_arrays(arrays: FraudArrays) -> PackedFraud:
@@ -42,7 +46,8 @@ def pack_arrays(arrays: FraudArrays) -> PackedFraud:
         _floats(arrays.curves), arrays.intercept, len(arrays.tree_feature), _places(arrays.tree_feature),
         _floats(arrays.tree_threshold), _places(arrays.tree_children), _floats(arrays.tree_paths), arrays.tree_depth,
         _floats(arrays.calibration), trees, inner, _places(arrays.node_feature), _floats(arrays.node_threshold),
-        _floats(arrays.leaf_score), arrays.score_max,
+        _floats(arrays.leaf_score), arrays.score_max, arrays.unit, len(arrays.known_amounts),
+        _floats(arrays.known_amounts), _floats(arrays.known_heights),
     )  # fmt: skip
 
 
@@ -70,6 +75,8 @@ def unpack_arrays(packed: PackedFraud) -> FraudArrays:
         tree_depth=packed.tree_depth, calibration=floats(packed.calibration, calibration.KNOTS + 1),
         node_feature=places(packed.node_feature, *forest), node_threshold=floats(packed.node_threshold, *forest),
         leaf_score=floats(packed.leaf_score, packed.trees, packed.inner + 1), score_max=packed.score_max,
+        unit=packed.unit, known_amounts=floats(packed.known_amounts, packed.known),
+        known_heights=floats(packed.known_heights, packed.known),
     )  # fmt: skip
     for found, limit in (
         (arrays.node_feature, len(ANOMALY_NAMES)),
@@ -81,7 +88,12 @@ def unpack_arrays(packed: PackedFraud) -> FraudArrays:
     # Children come after their parents, or a walk might never end.
     if (arrays.tree_children < np.arange(nodes)[:, np.newaxis]).any():
         raise ValueError("expected a tree, found a node above its parent")
-    figures = (arrays.curves, arrays.tree_paths, arrays.calibration, arrays.leaf_score, arrays.intercept)
+    if (np.diff(arrays.known_amounts) <= 0).any():
+        raise ValueError("expected known amounts to rise, found others")
+    figures = (
+        arrays.curves, arrays.tree_paths, arrays.calibration, arrays.leaf_score, arrays.intercept, arrays.unit,
+        arrays.known_amounts, arrays.known_heights,
+    )  # fmt: skip
     if not all(np.isfinite(values).all() for values in figures):
         raise ValueError("expected finite figures, found others")
     return arrays

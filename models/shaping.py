@@ -17,6 +17,7 @@ from features.catalogue import CATALOGUE, SIZE
 Floats = NDArray[np.float64]
 
 CLIP = 5.0
+_MINOR_ROWS = np.array([i for i, f in enumerate(CATALOGUE) if f.unit == "minor"], dtype=np.intp)
 _LOG_ROWS = np.array([i for i, f in enumerate(CATALOGUE) if f.shape == "log1p"], dtype=np.intp)
 _CENTER = np.array([[float(f.center)] for f in CATALOGUE])
 _LOW = np.array([[0.0 if f.shape == "excess" else -CLIP] for f in CATALOGUE])
@@ -74,7 +75,7 @@ def sigmoid(margin: Floats) -> Floats:
     return result
 
 
-def shape_columns(vectors: Floats, room: int = 0) -> Floats:
+def shape_columns(vectors: Floats, room: int = 0, unit: float = 1.0) -> Floats:
     """Shaped vectors, one *row per feature*: shape (SIZE + room, n), contiguous.
 
     Parameters
@@ -83,6 +84,8 @@ def shape_columns(vectors: Floats, room: int = 0) -> Floats:
         Raw features in catalogue order, shape (n, SIZE).
     room
         Further rows at the end, for the caller to fill.
+    unit
+        What amounts are divided by first: `models/amounts.py`.
 
     Returns
     -------
@@ -94,6 +97,8 @@ def shape_columns(vectors: Floats, room: int = 0) -> Floats:
     inputs: Floats = np.empty((SIZE + room, len(vectors)))
     columns = inputs[:SIZE]
     columns[:] = vectors.T
+    if unit != 1.0:
+        columns[_MINOR_ROWS] /= unit
     columns[_LOG_ROWS] = log1p(columns[_LOG_ROWS])
     columns -= _CENTER
     columns /= _SCALE

@@ -9,6 +9,7 @@ is as additive as a line.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -59,6 +60,12 @@ class TreeArrays(NamedTuple):
     paths: Floats
     start: float
     depth: int
+
+
+def questions(columns: Floats) -> Iterator[dict[int, float]]:
+    """What the tree may ask of each event; shaped features and anomaly, shape (features, n)."""
+    for row in columns.take(TREE_PLACES, axis=0).T.tolist():
+        yield dict(zip(TREE_PLACES, row, strict=True))
 
 
 class GrowingTree:

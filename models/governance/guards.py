@@ -18,7 +18,7 @@ _ALERTS_FLOOR = 0.002
 # Calibration out of bounds trips only what makes it worse; else a new deployment could never learn its way in.
 _WORSE = 1.25
 # Which of the compiled arrays are logit units of a feature; the others have scales of their own.
-_WEIGHTS = ("curves", "tree_paths")
+_WEIGHTS = ("curves", "tree_paths", "known_heights")
 
 Finding = tuple[str, dict[str, float]]
 

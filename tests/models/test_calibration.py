@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from models.calibration import HIGH, KNOTS, LOW, Calibrator, calibrate
+from models.calibration import DOUBT, HIGH, KNOTS, LOW, PIVOT, Calibrator, calibrate, doubt
 
 
 def spread() -> np.ndarray:
@@ -48,3 +48,21 @@ def test_it_never_falls_whatever_was_learned() -> None:
     calibrator.mean.weights[-1] = -3.0
     margins = np.sort(spread())
     assert (np.diff(calibrate(calibrator.heights(), margins)) >= 0).all()
+
+
+def test_few_frauds_are_doubted_none_and_many_are_not() -> None:
+    shares = [doubt(frauds) for frauds in (0, 5, 45, 500, 20_000)]
+    assert shares[0] == 0.0
+    assert shares[0] < shares[1] < shares[2] > shares[3] > shares[4]
+    assert shares[2] > 0.5 * DOUBT > 50 * shares[4]
+
+
+def test_doubt_brings_margins_nearer_to_the_pivot_and_keeps_their_order() -> None:
+    calibrator = Calibrator()
+    calibrator.frauds = 45
+    margins = spread()
+    found = calibrate(calibrator.heights(), margins)
+    inside = (margins > LOW) & (margins < HIGH)
+    expected = PIVOT + (1 - doubt(45)) * (margins - PIVOT)
+    assert np.abs(found - expected)[inside].max() < 1e-9
+    assert (np.diff(calibrate(calibrator.heights(), np.sort(margins))) >= 0).all()

@@ -116,9 +116,9 @@ def test_compiled_arrays_do_not_follow_later_learning() -> None:
     assert CompiledFraud(model.compile()).score(vectors).margin.tobytes() != before.margin.tobytes()
 
 
-@pytest.mark.parametrize("name", ["curves", "tree_paths", "calibration", "leaf_score"])
+@pytest.mark.parametrize("name", ["curves", "tree_paths", "calibration", "leaf_score", "known_heights"])
 def test_arrays_of_the_wrong_shape_are_refused(name: str) -> None:
-    arrays = FraudModel().compile()
+    arrays = replace(FraudModel().compile(), known_amounts=np.array([5.0]), known_heights=np.array([0.5]))
     with pytest.raises(ValueError, match=name):
         CompiledFraud(replace(arrays, **{name: getattr(arrays, name)[..., :-1]}))
 

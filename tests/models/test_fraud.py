@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
+import pytest
 
 from features.catalogue import INDEX, SIZE
 from models import prior
 from models.compiled import CONTRIBUTION_NAMES, CompiledFraud
+from models.errors import CheckpointError
 from models.fraud import CREDIBLE, MEAN_EVERY_MS, FraudModel
 from models.hats import KNOTS
 from models.learner import kept
@@ -150,3 +154,29 @@ def test_how_many_frauds_were_learned_survives_a_restart() -> None:
     for each in (model, restored):
         each.learn_many(more, [(0.0, True, 1.0)] * len(more))
     assert restored.trust == model.trust
+
+
+def test_a_mean_hurries_from_the_first_fraud_on_and_not_before() -> None:
+    # Two days of event time with labels at once: what was learned must be most of what is published.
+    model = FraudModel()
+    vectors = random_vectors(60, seed=12)
+    for step in range(60):
+        model.advance(step * MEAN_EVERY_MS)
+        model.learn_many(vectors, [(0.9, False, 1.0)] * 60)
+    names = list(range(SIZE * KNOTS))
+    before = model._fast_mean.weights.copy()
+    model.advance(60 * MEAN_EVERY_MS)
+    step = np.abs(model._fast_mean.weights - before).sum()
+    calm = 0.05 * np.abs(weights_of(model._fast, names) - before[: len(names)]).sum()
+    assert 0 < step < 1.5 * calm
+    model.learn_many(vectors, [(0.9, place % 7 == 0, 1.0) for place in range(60)])
+    distance = np.abs(weights_of(model._fast, names) - model._fast_mean.weights[: len(names)]).sum()
+    for later in range(61, 65):
+        model.advance(later * MEAN_EVERY_MS)
+    left = np.abs(weights_of(model._fast, names) - model._fast_mean.weights[: len(names)]).sum()
+    assert left < 0.25 * distance
+
+
+def test_a_model_of_another_release_is_refused() -> None:
+    with pytest.raises(CheckpointError, match="expected a model of 5 parts, found 3"):
+        FraudModel.load(pickle.dumps(((), (), ())))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from river import optim
 
-from models.linear import RunningMean, regression, weights_of
+from models.linear import RunningMean, moved_share, regression, weights_of
 
 
 def test_a_lean_step_is_rivers_own() -> None:
@@ -44,3 +44,19 @@ def test_the_mean_follows_and_forgets_at_its_pace() -> None:
     other.advance(1.0)
     assert (other.weights.tolist(), other.intercept) == ([1.0], 1.5)
     assert mean.river()._raw_dot_one({"a": 2.0}) == pytest.approx(0.75 + 0.5)
+
+
+def test_a_young_mean_is_the_plain_mean_of_its_start_and_what_followed() -> None:
+    where, place = [4.0, -2.0, 7.0, 1.0], 10.0
+    for before, value in enumerate(where):
+        place += moved_share(0.05, before, 1) * (value - place)
+    assert place == pytest.approx((10.0 + sum(where)) / 5)
+
+
+def test_leaping_over_steps_is_taking_them_and_an_old_mean_moves_by_its_share() -> None:
+    stays = 1.0
+    for before in range(30):
+        stays *= 1.0 - moved_share(0.05, before, 1)
+    assert moved_share(0.05, 0, 30) == pytest.approx(1.0 - stays)
+    assert moved_share(0.05, 19, 3) == pytest.approx(1.0 - 0.95**3)
+    assert moved_share(1.0, 0, 1) == 1.0

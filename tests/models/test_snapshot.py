@@ -137,6 +137,11 @@ def test_a_signed_body_with_impossible_arrays_is_refused() -> None:
         {"calibration": good.fraud.calibration[:-1]},
         {"calibration": good.fraud.calibration * np.nan},
         {"node_feature": good.fraud.node_feature + 99},
+        {"unit": 0.0},
+        {"unit": float("nan")},
+        {"known_amounts": np.array([2.0, 1.0]), "known_heights": np.zeros(2)},
+        {"known_amounts": np.array([1.0, 2.0]), "known_heights": np.zeros(1)},
+        {"known_amounts": np.array([1.0]), "known_heights": np.array([np.inf])},
     ):
         with pytest.raises(SnapshotError):
             unpack(pack(dataclasses.replace(good, fraud=dataclasses.replace(good.fraud, **change)), KEY), KEY)
