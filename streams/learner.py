@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 import time
 from contextlib import suppress
@@ -41,6 +42,9 @@ log = logging.getLogger(__name__)
 
 _FETCH_RECORDS_MAX = 5_000
 _FETCH_BYTES_MIN = 1 << 20
+# An epoch is learned in one go: seconds of a core on a busy stream, which workers and a broker on the same machine need
+# for events that somebody waits for.
+_NICENESS = 10
 
 
 class LearnerProcess:
@@ -79,6 +83,7 @@ class LearnerProcess:
             When the broker is gone, or another learner took over.
         """
         make_records_light()
+        os.nice(_NICENESS)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)
