@@ -11,11 +11,14 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, Struct
 
+from alerts.model_alerts import KEY as MODEL_KEY
 from alerts.records import AlertId, Reason, RecommendedAction, Severity, Text
 from alerts.texts import Texts
 from models.community import Shock
 
 KEY = b"community"
+# Keys on the alerts topic under which an alert is about no customer.
+NO_CUSTOMER = (MODEL_KEY, KEY)
 # Struck members from which on it is more than a matter of the branch.
 _HIGH = 0.25
 

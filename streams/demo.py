@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from alerts.records import Alert
+from alerts.community import NO_CUSTOMER
+from alerts.records import Alert, Text
 from features.events import Event
 from streams import topics
 from streams.broker.embedded import EmbeddedBroker
@@ -44,6 +45,13 @@ _SETTINGS = {
 }
 
 _alerts = msgspec.json.Decoder(Alert)
+
+
+class _Titled(msgspec.Struct):
+    title: Text
+
+
+_titled = msgspec.json.Decoder(_Titled)
 
 
 @dataclass(slots=True)
@@ -157,13 +165,15 @@ class Demo:
                 answer = await consumer.getmany(timeout_ms=200)
                 for tp, records in answer.items():
                     for record in records:
-                        self._take(settings, tp.topic, record.value)
+                        self._take(settings, tp.topic, record.key, record.value)
         finally:
             await consumer.stop()
 
-    def _take(self, settings: Settings, topic: str, value: bytes) -> None:
+    def _take(self, settings: Settings, topic: str, key: bytes | None, value: bytes) -> None:
         tally = self.tally
-        if topic == settings.topic_alerts:
+        if topic == settings.topic_alerts and key in NO_CUSTOMER:
+            self.on_note(f"{key.decode()} alert: {_titled.decode(value).title.en}")
+        elif topic == settings.topic_alerts:
             alert = _alerts.decode(value)
             tally.alerts += 1
             tally.customers.add(alert.customer_id)

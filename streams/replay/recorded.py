@@ -14,6 +14,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.json import Decoder
 
+from alerts.community import NO_CUSTOMER
 from features.events import Control
 from streams.dispositions import Output
 from streams.engine import Engine
@@ -256,6 +257,6 @@ def _live(deployment: Deployment, name: str, partition: int, customers: frozense
     keys: Sequence[bytes] = sorted(name.encode() for name in customers)
     for record in deployment.read(name, partition):
         # What the learner says about its models is no partition's.
-        if record.key == b"model" or (keys and record.key not in keys):
+        if record.key in NO_CUSTOMER or (keys and record.key not in keys):
             continue
         yield record

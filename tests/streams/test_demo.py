@@ -8,6 +8,12 @@ from typing import Any
 
 import pytest
 
+from alerts.community import NO_CUSTOMER
+from alerts.model_alerts import encode_model_alert, model_alert
+from alerts.texts import load as load_texts
+from models.governance.records import News
+from streams.demo import Demo
+from streams.settings import load
 from tests.streams.harness import Running
 
 pytestmark = pytest.mark.tansu  # starts an embedded broker of its own
@@ -54,3 +60,16 @@ def test_ctrl_c_before_anything_is_ready_ends_the_demo_too(tmp_path: Path) -> No
     with Running("demo", "--json", env={"TMPDIR": str(tmp_path)}, cwd=tmp_path) as demo:
         demo.wait_until(lambda: any("embedded broker on" in line for line in demo.errors), 60, "broker")
         _check(demo, demo.stop(signal.SIGINT), tmp_path)
+
+
+def test_an_alert_about_models_or_a_community_is_a_note_and_no_customers() -> None:
+    notes: list[str] = []
+    demo = Demo(lambda _alert, _value: pytest.fail("it is about no customer"), notes.append)
+    settings, _ = load(environ={})
+    news = News("drift_inputs", 1_735_689_600_000, "amount_last", 7, {"before": 1.0, "after": 2.0})
+    alert = model_alert(news, "models-1", load_texts())
+    key, value, _headers = encode_model_alert(alert)
+    demo._take(settings, settings.topic_alerts, key, value)
+    assert notes == [f"model alert: {alert.title.en}"]
+    assert demo.tally.alerts == 0
+    assert set(NO_CUSTOMER) == {b"model", b"community"}
