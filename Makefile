@@ -7,6 +7,8 @@ SHELL := bash
 PYTHON ?= $(or $(shell .ci/python),python3)
 BIN := .venv/bin
 READY := .venv/.ready
+INSTALLED := .venv/.installed
+SOURCES := $(shell find features models alerts streams policies schemas -name '*.py' -o -name '*.toml' -o -name '*.json')
 PIP := $(BIN)/python -m pip install -q --disable-pip-version-check
 KAFKA_LIBS := build/kafka-libs
 PYTEST := $(BIN)/python -m pytest --timeout=300
@@ -26,8 +28,12 @@ help:
 	@echo "make docs-check  examples in docstrings"
 	@echo "make clean       remove .venv and build"
 
-setup: $(READY)
+setup: $(INSTALLED)
 	@:
+
+# The command runs an installed copy: what was pulled or edited since must get into it.
+$(INSTALLED): $(READY) $(SOURCES)
+	$(call timed,install,$(PIP) --no-deps -e . && touch $@)
 
 $(READY): pyproject.toml
 	@command -v $(PYTHON) >/dev/null && $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
