@@ -8,7 +8,6 @@ they look as they do at home. And thieves who test cards repeat an amount to the
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -109,10 +108,6 @@ class KnownAmounts:
         slot = len(self.slots) if len(self.slots) < KNOWN_MAX else self.slots.pop(next(iter(self.slots)))
         self.slots[amount] = slot
         return slot
-
-    def slots_of(self, amounts: Iterable[float]) -> list[int | None]:
-        """Slot of each amount, None where it is not known."""
-        return list(map(self.slots.get, amounts))
 
     def compile(self, heights: Floats) -> tuple[Floats, Floats]:
         """Known amounts, rising, and what each adds; `heights` are by slot, shape (KNOWN_MAX,)."""

@@ -26,13 +26,16 @@ class RecordedLibrary:
     key
         The deployment's signing key; what it did not sign is refused when it is needed.
     policies
-        Known beside those in the topic: the shipped one.
+        Known beside those in the topic: the shipped one. Under a name that both have, the topic's is what was in force.
     """
 
     def __init__(self, records: Iterable[Record], key: bytes, policies: Iterable[Policy] = ()) -> None:
         self._key = key
         self._chunks: dict[int, dict[int, bytes]] = {}
-        self._assessors = {policy.version: Assessor(policy) for policy in policies}
+        self._shipped = {policy.version: policy for policy in policies}
+        # As text until one is asked for: one of another release, that nobody asks for, is no error.
+        self._texts: dict[str, bytes] = {}
+        self._assessors: dict[str, Assessor] = {}
         self._loaded: OrderedDict[int, LoadedSnapshot] = OrderedDict()
         self._bases: OrderedDict[int, Snapshot] = OrderedDict()
         self._initial = LoadedSnapshot(initial_snapshot())
@@ -48,8 +51,7 @@ class RecordedLibrary:
                     chunks.clear()
                 chunks[place] = value
             elif name.startswith(POLICY_KEY):
-                policy = parse_policy(value)
-                self._assessors.setdefault(policy.version, Assessor(policy))
+                self._texts.setdefault(name.removeprefix(POLICY_KEY).decode(), value)
 
     def model(self, version: int) -> LoadedSnapshot:
         """The compiled snapshot; `KeyError` when it was never published or is kept no more."""
@@ -63,13 +65,18 @@ class RecordedLibrary:
         return loaded
 
     def assessor(self, policy_version: str) -> Assessor:
-        """The assessor of a policy; `KeyError` for one nobody published."""
-        return self._assessors[policy_version]
+        """The assessor of a policy; `KeyError` for one nobody published, `PolicyError` for one of another release."""
+        assessor = self._assessors.get(policy_version)
+        if assessor is None:
+            text = self._texts.get(policy_version)
+            policy = self._shipped[policy_version] if text is None else parse_policy(text)
+            assessor = self._assessors[policy_version] = Assessor(policy)
+        return assessor
 
     @property
     def any_policy(self) -> str:
         """One of the policies, where nothing was decided yet."""
-        return min(self._assessors)
+        return min([*self._texts, *self._shipped])
 
     def _parts(self, version: int) -> list[bytes]:
         chunks = self._chunks[version]

@@ -41,7 +41,7 @@ def test_default_policy_loads_from_its_file(policy):
         ('id = "cash_abroad"', 'id = "dpd_30"', "fraud.rules[5].id", "own"),
         ("alert = false", 'alert = "no"', "fraud.levels.watch.alert", "without quotes"),
         ("[signals.dpd_60]", "[signals.dpd_61]", "signals.dpd_60", "dpd_61"),
-        ('version = "default-1"', "version = 1", "version", "text"),
+        ('version = "default-2"', "version = 1", "version", "text"),
         ("pd_change_ratio = 0.25", "pd_change_ratio = 0", "credit.pd_change_ratio", "0.01"),
         ('level = "high"\nseverity = "critical"\n# Who', 'level = "watch"\nseverity = "critical"\n# Who',
          "outcomes.fraud_confirmed.level", "high"),

@@ -284,7 +284,7 @@ def test_a_model_switch_alone_says_nothing(assessor, facts, vector):
 
 
 def test_alert_ids_differ_by_every_part(score, policy_text):
-    other = Assessor(parse_policy(policy_text.replace('"default-1"', '"default-2"')))
+    other = Assessor(parse_policy(policy_text.replace('"default-2"', '"default-3"')))
     ids = {
         score(RiskState(), 1, 0.9).alerts[0].alert_id,
         score(RiskState(), 2, 0.9).alerts[0].alert_id,

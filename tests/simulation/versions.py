@@ -39,7 +39,7 @@ def policies() -> dict[str, tuple[Policy, Assessor]]:
     made = {}
     for name in POLICIES:
         watch, elevated = _ENTER[name]
-        text = DEFAULT_PATH.read_text("utf-8").replace('version = "default-1"', f'version = "{name}"', 1)
+        text = DEFAULT_PATH.read_text("utf-8").replace('version = "default-2"', f'version = "{name}"', 1)
         for level, enter in (("watch", watch), ("elevated", elevated)):
             place = text.index(f"[fraud.levels.{level}]")
             end = text.index("[", place + 1)

@@ -33,7 +33,7 @@ from streams.town import Town, TownConfig
 MINUTE_MS, HOUR_MS, DAY_MS = 60_000, 3_600_000, 86_400_000
 KEY = b"0123456789abcdef0123456789abcdef"
 TOPIC = "riskshift.events"
-HOUSE_POLICY, STRICT_POLICY = "default-1", "strict-2"
+HOUSE_POLICY, STRICT_POLICY = "default-2", "strict-2"
 
 Entry = Event | Control | tuple[bytes | None, bytes | None]
 
@@ -70,7 +70,7 @@ BAD: tuple[tuple[bytes | None, bytes | None, str], ...] = (
     (
         None,
         b'{"kind":"switch","schema_version":1,"event_id":"s","event_time_ms":1735689600000,"partition":0,'
-        b'"model_version":99,"policy_version":"default-1"}',
+        b'"model_version":99,"policy_version":"default-2"}',
         "bad_control",
     ),
     (

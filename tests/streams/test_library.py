@@ -114,27 +114,27 @@ def test_the_same_policy_version_with_other_content_is_refused() -> None:
     library = VersionLibrary(KEY)
     other = re.sub(r"calm_events = \d+", "calm_events = 17", POLICY)
     assert other != POLICY
-    with pytest.raises(StateError, match=r"policy version 'default-1' .*give the changed file a new version"):
+    with pytest.raises(StateError, match=r"policy version 'default-2' .*give the changed file a new version"):
         library.add_policy(parse_policy(other))
-    assert library.assessor("default-1").policy == parse_policy(POLICY)
+    assert library.assessor("default-2").policy == parse_policy(POLICY)
 
 
 def test_the_same_policy_in_other_words_is_the_same() -> None:
     library = VersionLibrary(KEY)
     library.add_policy(parse_policy("# a comment\n" + POLICY.replace('"24h"', '"1d"')))
-    assert list(library._assessors) == ["default-1"]
+    assert list(library._assessors) == ["default-2"]
 
 
 def test_a_policy_of_another_version_stands_beside() -> None:
     library = VersionLibrary(KEY)
-    library.add_policy(parse_policy(POLICY.replace('"default-1"', '"default-2"')))
-    assert library.assessor("default-2").policy.version == "default-2"
-    assert library.policy.version == "default-1"
+    library.add_policy(parse_policy(POLICY.replace('"default-2"', '"default-3"')))
+    assert library.assessor("default-3").policy.version == "default-3"
+    assert library.policy.version == "default-2"
 
 
 def test_the_operators_policy_is_the_one_wanted(tmp_path: Path) -> None:
     path = tmp_path / "own.toml"
-    path.write_text(POLICY.replace('"default-1"', '"own-7"'), "utf-8")
+    path.write_text(POLICY.replace('"default-2"', '"own-7"'), "utf-8")
     assert VersionLibrary(KEY, path).policy.version == "own-7"
 
 

@@ -52,7 +52,7 @@ def test_the_rows_of_these_tests_have_lived() -> None:
 
 
 def test_a_partitions_own_row_comes_back_the_same() -> None:
-    meta = PartitionMeta(3, 8, 10**9, 1_735_689_600_000, 1_735_689_600_000, 7, 42, "default-1")
+    meta = PartitionMeta(3, 8, 10**9, 1_735_689_600_000, 1_735_689_600_000, 7, 42, "default-2")
     assert unpack_meta(pack(meta)) == meta
     assert pack(unpack_meta(pack(meta))) == pack(meta)
 
@@ -119,7 +119,7 @@ def test_every_cut_and_every_addition_is_refused() -> None:
 
 
 def test_bits_of_the_partitions_own_row_are_guarded_too() -> None:
-    data = pack(PartitionMeta(0, 1, 5, 6, 7, 8, 9, "default-1"))
+    data = pack(PartitionMeta(0, 1, 5, 6, 7, 8, 9, "default-2"))
     for bit in range(len(data) * 8):
         altered = bytearray(data)
         altered[bit // 8] ^= 1 << bit % 8

@@ -58,7 +58,7 @@ def chosen() -> dict[str, CustomerRow | PartitionMeta]:
         "busiest": max(lived, key=lambda row: len(row.hot.event_ids) + len(row.hot.merchants)),
         "every_field": filled(CustomerRow, count(1000)),
         "risk": max(lived, key=lambda row: len(row.risk.actions) + len(row.risk.cooldowns) + len(row.risk.cards)),
-        "partition": PartitionMeta(3, 8, 10**9, 1_735_689_600_000, 1_735_689_600_001, 7, 42, "default-1", "a/b/8"),
+        "partition": PartitionMeta(3, 8, 10**9, 1_735_689_600_000, 1_735_689_600_001, 7, 42, "default-2", "a/b/8"),
     }
 
 

@@ -25,7 +25,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     town = Town(TownConfig(people=150, days=45, seed=4)).events()
     (folder / "town.jsonl").write_bytes(b"\n".join(encode(event) for event in islice(town, 15_000)))
     policy = Path("policies/default.toml").read_text("utf-8")
-    strict = policy.replace('version = "default-1"', 'version = "strict"').replace("enter = 0.25", "enter = 0.05")
+    strict = policy.replace('version = "default-2"', 'version = "strict"').replace("enter = 0.25", "enter = 0.05")
     strict = strict.replace("exit = 0.12", "exit = 0.02").replace("enter = 0.10", "enter = 0.04")
     (folder / "strict.toml").write_text(strict.replace("exit = 0.05", "exit = 0.01"), "utf-8")
     for name, options in {"base": [], "strict": ["--policy", folder / "strict.toml"]}.items():
@@ -48,7 +48,7 @@ def figures(runs: Path) -> dict[str, Any]:
 def test_alerts_are_matched_without_the_policys_version(figures: dict[str, Any]) -> None:
     alerts = figures["alerts"]
     assert figures["same_input"]
-    assert (figures["a"]["policy_version"], figures["b"]["policy_version"]) == ("default-1", "strict")
+    assert (figures["a"]["policy_version"], figures["b"]["policy_version"]) == ("default-2", "strict")
     assert alerts["both"] > 0
     assert alerts["gained"] > alerts["lost"]
     assert alerts["both"] + alerts["lost"] == figures["a"]["alerts"]

@@ -72,7 +72,7 @@ def test_as_recorded_is_what_was_said_live(tansu: str, prefix: str, tmp_path: Pa
 
         policy = (Path("policies") / "default.toml").read_text("utf-8")
         strict = tmp_path / "strict.toml"
-        strict.write_text(policy.replace('version = "default-1"', 'version = "strict"'), "utf-8")
+        strict.write_text(policy.replace('version = "default-2"', 'version = "strict"'), "utf-8")
         hashes = set()
         for processes in ("1", "2"):
             status, other, errors = replayed(
