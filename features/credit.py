@@ -35,7 +35,7 @@ from features.facility import Facility, Signal
 from features.row import CreditRow
 from features.view import CreditView, view
 
-__all__ = ["CreditRow", "CreditView", "Signal", "apply", "days_past_due", "fire", "next_due", "view"]
+__all__ = ["CreditRow", "CreditView", "Signal", "apply", "days_past_due", "fire_next", "next_due", "view"]
 
 FACILITIES_MAX = 6
 APPLICATIONS_MAX = 8
@@ -67,14 +67,6 @@ def next_due(row: CreditRow) -> int | None:
     """Due time of the earliest timer, or None; O(facilities)."""
     first = _next(row)
     return first[0].due_ms if first else None
-
-
-def fire(row: CreditRow, at_ms: int) -> list[Signal]:
-    """Fire every timer due at or before `at_ms`, in due order, each once and as of its due time."""
-    signals = []
-    while (signal := fire_next(row, at_ms)) is not None:
-        signals.append(signal)
-    return signals
 
 
 def fire_next(row: CreditRow, at_ms: int) -> Signal | None:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from features.credit import CreditRow, CreditView, apply, days_past_due, fire, next_due, view
+from features.credit import CreditRow, CreditView, apply, days_past_due, next_due, view
 from features.events import (
     Application,
     BureauReport,
@@ -32,6 +32,7 @@ from features.events import (
 )
 from features.facility import DUES_MAX
 from tests.features.test_warnings import WARNINGS_BYTES_MAX
+from tests.features.timers import fire
 
 DAY = 86_400_000
 START = 1_533_081_600_000
@@ -479,15 +480,8 @@ def test_fullest_row_stays_within_two_kilobytes() -> None:
     long = "x" * 60
     for n in range(8):
         name = f"{long}{n:04d}"
-        grant = of(
-            LoanGranted,
-            START,
-            facility_id=name,
-            amount_minor=10**13,
-            currency="EUR",
-            instalment_minor=10**12,
-            term_months=600,
-        )
+        money = {"amount_minor": 10**13, "currency": "EUR", "instalment_minor": 10**12}
+        grant = of(LoanGranted, START, facility_id=name, term_months=600, **money)
         apply(row, grant)
         for month in range(9):
             apply(row, due(START + month * 30 * DAY, 10**9, name))

@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from features.credit import apply, fire, view
+from features.credit import apply, view
 from features.events import BureauReport, InstalmentDue, Profile, RegistryChange, Repayment, Statement, Transaction
 from features.months import FLOW_MONTHS, STATUS_MONTHS, Months, class_of, month_of
 from features.row import CreditRow
+from tests.features.timers import fire
 
 DAY = 86_400_000
 

@@ -28,6 +28,7 @@ from features.events import (
 from features.row import CreditRow
 from features.warning_catalogue import CODES, INDICATORS, LISTED, ON, PLACE, REFERENCES
 from features.warning_readings import SIZE, readings
+from tests.features.timers import fire
 
 DAY_MS = 86_400_000
 START_MS = 1_735_689_600_000
@@ -48,7 +49,7 @@ class Life:
         at_ms = START_MS + self.day * DAY_MS + self.count % 1000 * 1000
         event = kind(event_id=f"e{self.count}", customer_id="c", event_time_ms=at_ms, schema_version=1, **fields)
         merchant = bytes([len(str(fields.get("merchant_id", ""))) * 7 % 256])
-        credit.fire(self.row, at_ms)
+        fire(self.row, at_ms)
         warnings.apply(self.row, event, merchant)
         credit.apply(self.row, event)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,10 @@ def test_as_recorded_is_what_was_said_live(tansu: str, prefix: str, tmp_path: Pa
         with deployment.worker(workers=2, learner=True, env=LEARNING) as worker:
             deployment.send_raw([*records, (b"c-x", b"not json", ())])
             deployment.drain()
+            deadline = time.monotonic() + 60
+            while not any(value["kind"] == "switch" for value in deployment.values("decisions")):
+                assert time.monotonic() < deadline, "nothing that was learned came into force"
+                time.sleep(0.3)
         assert worker.stop() == 0
         status, manifest, errors = replayed(deployment, tmp_path / "live", "--check")
         assert (status, manifest["check"]) == (0, {"equal": True, "difference": None}), errors
